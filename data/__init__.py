@@ -1,0 +1,1 @@
+"""Files and arrays before the network: reading, scaling, targets, data sets, phantoms."""

@@ -1,0 +1,72 @@
+"""What the networks learn: masks and centre markers, from instance labels or from a data set's own files."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+MARKER_RADIUS = 2  # voxels; the 33-voxel balls of BBBC050's GroundTruth_NDN
+
+
+def ball(radius: int) -> np.ndarray:
+    """Return a (2r+1)-cube that is true where the voxel's centre lies within ``radius`` voxels."""
+    z, y, x = np.ogrid[tuple(slice(-radius, radius + 1) for _ in range(3))]
+    return z * z + y * y + x * x <= radius * radius
+
+
+def nuclear_centres(labels: np.ndarray) -> np.ndarray:
+    """Return one voxel inside each object, the one nearest to its centroid.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int
+        0 is background; identifiers need not be consecutive.
+
+    Returns
+    -------
+    centres : (N, 3) int
+        Voxel index (z, y, x), in the order of the labels; N may be 0.
+    """
+    centres = []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        voxels = np.argwhere(labels[box] == label)
+        nearest = ((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1).argmin()
+        centres.append(voxels[nearest] + [side.start for side in box])
+    return np.array(centres, int).reshape(-1, 3)
+
+
+def markers_from_labels(labels: np.ndarray, radius: int = MARKER_RADIUS) -> np.ndarray:
+    """Put a ball into the centre of each object.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int
+    radius
+        In voxels. A ball is cut where it would leave its object, so that each object keeps one marker of its
+        own however small it is.
+
+    Returns
+    -------
+    (Z, Y, X) bool
+    """
+    markers = np.zeros(labels.shape, bool)
+    padded = np.pad(labels, radius)
+    shape = ball(radius)
+    out = np.pad(markers, radius)
+    for z, y, x in nuclear_centres(labels):
+        box = tuple(slice(at, at + 2 * radius + 1) for at in (z, y, x))
+        out[box] |= shape & (padded[box] == labels[z, y, x])
+    inside = tuple(slice(radius, radius + n) for n in labels.shape)
+    return out[inside]
+
+
+def dilate(markers: np.ndarray, steps: int) -> np.ndarray:
+    """Grow markers by one voxel a step over faces; 0 steps return them as they are.
+
+    Markers that come to touch are not kept apart: dilation is by one or two voxels, nuclei are larger.
+    """
+    if steps == 0:
+        return markers
+    return ndimage.binary_dilation(markers, ndimage.generate_binary_structure(3, 1), iterations=steps)

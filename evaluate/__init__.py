@@ -1,0 +1,1 @@
+"""Scores against a truth, measurements in um, and the report."""

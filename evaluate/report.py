@@ -1,0 +1,288 @@
+"""The report: one HTML file with what was run, the scores, and every step of each volume in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.data.write import atomic
+from zoo.errors import InputError
+from zoo.evaluate import mosaic, page, pictures
+
+MAX_PICTURED = 12
+"""Cases that get pictures: more would make a file that mail and browsers take badly."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One volume on its way from the stack to labels.
+
+    Parameters
+    ----------
+    name
+        What the page calls it, such as the file's name.
+    image
+        (Z, Y, X) intensities.
+    spacing
+        Voxel size (z, y, x) in um.
+    layers
+        The steps between image and labels in their order, by name: (Z, Y, X) maps at or above 0, shown from 0
+        to 1, or to their largest value where that is above 1.
+    labels
+        (Z, Y, X) integer labels of the result, 0 is background.
+    truth
+        (Z, Y, X) integer labels to compare with, where there are any.
+    scores
+        The volume's scores by metric.
+    nuclei
+        Rows of the table of nuclei, each with the same columns; the first column names the nucleus.
+
+    Raises
+    ------
+    InputError
+        If the image is not 3-D, or another array has another shape.
+    """
+
+    name: str
+    image: Array
+    spacing: mosaic.Spacing
+    layers: Mapping[str, Array] = field(default_factory=dict)
+    labels: Array
+    truth: Array | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    nuclei: Sequence[Mapping[str, object]] = ()
+
+    def __post_init__(self) -> None:
+        mosaic.check_volume(self.image)
+        others = {"labels": self.labels, "truth": self.truth, **self.layers}
+        for name, array in others.items():
+            if array is not None and array.shape != self.image.shape:
+                raise InputError(
+                    f"{name} of {self.name} (shape {array.shape}) must have the shape of its image, "
+                    f"{self.image.shape}: give the same volume's"
+                )
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    cases: Iterable[Case],
+    settings: Mapping[str, str],
+    tables: Mapping[str, page.Table] | None = None,
+) -> Path:
+    """Write the report of a run as one HTML file with its pictures inside.
+
+    Parameters
+    ----------
+    path
+        The file to write; replaced in one go, when the page is complete.
+    title
+        Heading of the page.
+    cases
+        The volumes. They are taken one at a time, so that a generator need hold only one in memory. The first
+        `MAX_PICTURED` are shown in pictures, of the others the page gives name, counts and scores.
+    settings
+        What was run: command, weights, parameters, versions.
+    tables
+        Score tables by caption: header and rows.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    pictured: list[str] = []
+    thumbnails: list[tuple[str, Array]] = []
+    others: list[tuple[str, int, Mapping[str, float]]] = []
+    for number, case in enumerate(cases, start=1):
+        if number <= MAX_PICTURED:
+            section, thumbnail = _case_section(number, case)
+            pictured.append(section)
+            thumbnails.append((case.name, thumbnail))
+        else:
+            others.append((case.name, _count(case.labels), case.scores))
+    body = [
+        f'<header><div class="kind">Segmentation report</div><h1>{escape(title)}</h1></header>',
+        _run_section(settings),
+        _score_section(tables or {}),
+        _overview(thumbnails),
+        *pictured,
+        _others_section(others),
+        _footer(),
+    ]
+    with atomic(path) as unfinished:
+        unfinished.write_text(page.page(title, "\n".join(filter(None, body))), encoding="utf-8")
+    return path
+
+
+def _run_section(settings: Mapping[str, str]) -> str:
+    return f"<section><h2>What was run</h2>{page.terms('settings', settings)}</section>" if settings else ""
+
+
+def _score_section(tables: Mapping[str, page.Table]) -> str:
+    made = [page.table(caption, header, rows) for caption, (header, rows) in tables.items()]
+    return f"<section><h2>Scores</h2>{''.join(made)}</section>" if made else ""
+
+
+def _overview(thumbnails: Sequence[tuple[str, Array]]) -> str:
+    """Show the labels of all pictured cases in one picture, with links to each; nothing for a single case."""
+    if len(thumbnails) < 2:
+        return ""
+    sheet = mosaic.contact_sheet([thumbnail for _, thumbnail in thumbnails])
+    text = "Labels of all volumes below, seen from above, in reading order"
+    links = (f'<a href="#case-{number}">{escape(name)}</a>' for number, (name, _) in enumerate(thumbnails, 1))
+    return (
+        f"<section><h2>All at a glance</h2>{page.image(pictures.png(sheet), text, 'sheet')}"
+        f'<p class="soft">{text}: {", ".join(links)}.</p></section>'
+    )
+
+
+def _others_section(others: Sequence[tuple[str, int, Mapping[str, float]]]) -> str:
+    if not others:
+        return ""
+    metrics = list(dict.fromkeys(metric for _, _, scores in others for metric in scores))
+    rows = [(name, found, *(scores.get(metric) for metric in metrics)) for name, found, scores in others]
+    return (
+        "<section><h2>Volumes without pictures</h2>"
+        f"<p>Pictures are made of the first {MAX_PICTURED} volumes. {len(others)} more were run:</p>"
+        f"{page.table('', ['volume', 'nuclei found', *metrics], rows)}</section>"
+    )
+
+
+def _footer() -> str:
+    return (
+        "<footer><p>How to read the pictures: each is a mosaic of three views in true proportions, xy at the "
+        "top left, zy to its right (z runs to the right) and xz below (z runs down). The input is shown from "
+        "its 1st to its 99.8th percentile. Projections of maps show the largest value along the line of "
+        "sight, projections of labels the first nucleus met. Where truth and labels are compared, the "
+        "projections compare silhouettes, the slices single voxels. A label number has the "
+        "same colour everywhere; truth and labels are numbered apart, so the colours of one nucleus need not "
+        "agree.</p></footer>"
+    )
+
+
+def _case_section(number: int, case: Case) -> tuple[str, Array]:
+    """Make the section of one case, and its labels seen from above as a thumbnail."""
+    height, width = mosaic.xy_pane(case.image.shape, case.spacing)
+    bar = pictures.bar_length(case.image.shape[2] * case.spacing[2])
+    at = mosaic.busiest_voxel(case.labels if case.truth is None else case.truth)
+    draw = _Draw(case, at, height, round(bar / mosaic.pixel_size(case.image.shape, case.spacing)))
+    labels = draw.views(case.labels, mosaic.first_label)
+    parts = [
+        f'<section id="case-{number}"><div class="kind">Volume</div><h2>{escape(case.name)}</h2>',
+        f"<p>{_facts(case)}</p>",
+        page.terms("scores", case.scores) if case.scores else "",
+        f'<p class="soft">Above: projections along z, x and y. Below: slices at z {at[0]}, y {at[1]} and '
+        f"x {at[2]}, the fullest ones. White bar: {bar:g} µm.</p>",
+        draw.steps(labels),
+        draw.result(labels),
+        _nuclei(case),
+        "</section>",
+    ]
+    return "\n".join(filter(None, parts)), pictures.colour_labels(labels[0][:height, :width])
+
+
+def _facts(case: Case) -> str:
+    size = " × ".join(str(count) for count in case.image.shape)
+    voxel = " × ".join(f"{step:.3g}" for step in case.spacing)
+    truth = "" if case.truth is None else f"; the truth has {_count(case.truth)}"
+    return f"{size} voxels (z, y, x) of {voxel} µm. Found {_nuclei_count(_count(case.labels))}{truth}."
+
+
+def _count(labels: Array) -> int:
+    return int(np.count_nonzero(np.unique(labels)))
+
+
+def _nuclei_count(count: int) -> str:
+    return "1 nucleus" if count == 1 else f"{count} nuclei"
+
+
+def _nuclei(case: Case) -> str:
+    if not case.nuclei:
+        return ""
+    header = list(case.nuclei[0])
+    rows = [[row.get(name) for name in header] for row in case.nuclei]
+    return (
+        f"<details><summary>Measurements of {_nuclei_count(len(rows))}</summary>"
+        f"{page.table('', header, rows)}</details>"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """The figures of one case: every picture is a pair, projections and slices, of one size."""
+
+    case: Case
+    at: tuple[int, int, int]
+    height: int
+    bar_pixels: int
+
+    def views(
+        self, volume: Array, project: Callable[[Array, int], Array] = mosaic.max_projection
+    ) -> tuple[Array, Array]:
+        spacing = self.case.spacing
+        projections = mosaic.orthogonal_projections(volume, spacing, project)
+        return projections, mosaic.orthogonal_slices(volume, spacing, self.at)
+
+    def figure(self, name: str, key: str, painted: Iterable[Array]) -> str:
+        inside = mosaic.orthogonal_slices(np.broadcast_to(np.True_, self.case.image.shape), self.case.spacing)
+        made = (
+            page.image(
+                pictures.png(pictures.add_scale_bar(picture, self.height, self.bar_pixels), inside),
+                f"{name} of {self.case.name}: {view}, xy, zy and xz",
+            )
+            for view, picture in zip(("projections", "slices"), painted, strict=True)
+        )
+        caption = f"<figcaption><b>{escape(name)}</b>{key}</figcaption>"
+        return f"<figure>{caption}{''.join(made)}</figure>"
+
+    def steps(self, labels: tuple[Array, Array]) -> str:
+        """Show input, layers, labels and truth side by side."""
+        case = self.case
+        levels, ends = pictures.grey_levels(case.image)
+        painted = (pictures.GREY[view] for view in self.views(levels))
+        figures = [self.figure("Input", page.scale("grey", ends), painted)]
+        for name, layer in case.layers.items():
+            levels, ends = pictures.map_levels(layer)
+            painted = (pictures.VIRIDIS[view] for view in self.views(levels))
+            figures.append(self.figure(name, page.scale("map", ends), painted))
+        shown = {"Labels": labels}
+        if case.truth is not None:
+            shown["Truth"] = self.views(case.truth, mosaic.first_label)
+        figures += [
+            self.figure(name, "", (pictures.colour_labels(view) for view in views))
+            for name, views in shown.items()
+        ]
+        columns = min(max(4, len(figures)), 6)
+        return f'<div class="steps" style="--columns: {columns}">{"".join(figures)}</div>'
+
+    def result(self, labels: tuple[Array, Array]) -> str:
+        """Show the labels' outlines on the input and, with a truth, where they differ from it."""
+        greys = self.views(pictures.grey_levels(self.case.image)[0])
+        outlined = (pictures.outline(grey, view) for grey, view in zip(greys, labels, strict=True))
+        figures = [self.figure("Outlines of the labels on the input", "", outlined)]
+        if self.case.truth is not None:
+            truth = self.views(self.case.truth, mosaic.first_label)
+            compared = (pictures.overlay(*views) for views in zip(truth, labels, greys, strict=True))
+            legend = page.legend(
+                {
+                    "purple: missed (truth only)": pictures.MISSED,
+                    "green: extra (labels only)": pictures.EXTRA,
+                    "grey: both": pictures.BOTH,
+                }
+            )
+            figures.append(self.figure("Truth and labels", legend, compared))
+        return f'<div class="result">{"".join(figures)}</div>'

@@ -1,0 +1,346 @@
+"""Scores of many volumes: which file belongs to which, groups by stage, and the tables made of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from zoo.data.write import atomic
+from zoo.errors import InputError, unknown
+
+STAGES = ("0", "1-3", "4-15", "16+", "4+", "all")
+"""Groups of volumes by their true number of nuclei, in the order they are shown; ``4+`` joins two of them."""
+
+_LABEL_SUFFIXES = (".tif", ".tiff", ".npy")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The scores of one volume.
+
+    Parameters
+    ----------
+    name
+        The volume, such as ``Emb04_t251``.
+    group
+        What it belongs to, such as the embryo ``Emb04``.
+    nuclei
+        True number of nuclei.
+    values
+        The score of each metric.
+    seconds
+        Time the prediction took, None where only label files were compared.
+    """
+
+    name: str
+    group: str
+    nuclei: int
+    values: Mapping[str, float]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Mean and spread of the volumes of one stage.
+
+    Parameters
+    ----------
+    stage
+        One of `STAGES`.
+    n
+        Number of volumes, at least 1.
+    mean, std
+        Mean and population standard deviation (divided by n) of each metric over the volumes.
+    """
+
+    stage: str
+    n: int
+    mean: Mapping[str, float]
+    std: Mapping[str, float]
+
+
+def stage_of(nuclei: int) -> str:
+    """Name the stage of a volume.
+
+    Parameters
+    ----------
+    nuclei
+        True number of nuclei, 0 or more.
+
+    Returns
+    -------
+    str
+        ``"0"``, ``"1-3"``, ``"4-15"`` or ``"16+"``.
+    """
+    if nuclei == 0:
+        return "0"
+    if nuclei < 4:
+        return "1-3"
+    return "4-15" if nuclei < 16 else "16+"
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """Average the volumes of each stage, of all with 4 nuclei or more, and of all.
+
+    Each volume weighs the same, whatever its number of nuclei, as in the QCANet paper.
+
+    Parameters
+    ----------
+    rows
+        One a volume, all with the same metrics.
+
+    Returns
+    -------
+    list of Summary
+        In the order of `STAGES`, without those that have no volume.
+    """
+    members = {stage: [row for row in rows if _belongs(row, stage)] for stage in STAGES}
+    return [_summary(stage, chosen) for stage, chosen in members.items() if chosen]
+
+
+def table(title: str, rows: Sequence[Row]) -> Table:
+    """Lay the scores out for the terminal: a line a volume, then mean ± standard deviation a stage.
+
+    Parameters
+    ----------
+    title
+        Shown above the table.
+    rows
+        One a volume, all with the same metrics.
+
+    Returns
+    -------
+    rich.table.Table
+        To be printed by the caller.
+    """
+    timed = any(row.seconds is not None for row in rows)
+    metrics = _metrics(rows)
+    shown = Table(title=title)
+    shown.add_column("volume", no_wrap=True)
+    for head in ("nuclei", *metrics, *(["seconds"] if timed else [])):
+        shown.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+        cells = [escape(row.name), str(row.nuclei), *(f"{row.values[metric]:.3f}" for metric in metrics)]
+        shown.add_row(*cells, *([seconds] if timed else []))
+    shown.add_section()
+    for summary in summarise(rows):
+        cells = [_spread(summary, metric) for metric in metrics]
+        shown.add_row(_title(summary), "", *cells, style="bold" if summary.stage == "all" else None)
+    return shown
+
+
+def markdown(rows_by_method: Mapping[str, Sequence[Row]], stage: str = "all") -> str:
+    """Compare methods in a markdown table: a line a method, a column a metric, mean ± standard deviation.
+
+    Parameters
+    ----------
+    rows_by_method
+        The scores of each method, in the order to be shown.
+    stage
+        One of `STAGES`: only volumes of this stage count.
+
+    Returns
+    -------
+    str
+        The table, without a line break at its end. A method that has no volume of the stage, or lacks a
+        metric, shows a dash.
+
+    Raises
+    ------
+    InputError
+        If the stage is unknown.
+    """
+    if stage not in STAGES:
+        raise unknown("stage", stage, STAGES)
+    metrics = _metrics([row for rows in rows_by_method.values() for row in rows])
+    lines = [_line(["method", "volumes", *metrics]), _line(["---", *["---:"] * (len(metrics) + 1)])]
+    for method, rows in rows_by_method.items():
+        chosen = [row for row in rows if _belongs(row, stage)]
+        if chosen:
+            summary = _summary(stage, chosen)
+            cells = [_spread(summary, metric) if metric in summary.mean else "–" for metric in metrics]
+        else:
+            cells = ["–"] * len(metrics)
+        lines.append(_line([method, str(len(chosen)), *cells]))
+    return "\n".join(lines)
+
+
+def as_json(meta: Mapping[str, object], rows: Sequence[Row]) -> dict[str, object]:
+    """Gather the scores in plain values.
+
+    Parameters
+    ----------
+    meta
+        What was run: method, settings, versions; plain values only.
+    rows
+        One a volume.
+
+    Returns
+    -------
+    dict
+        ``meta``, ``volumes`` and ``summary``, ready for `write_json`.
+    """
+    volumes = [
+        {
+            "name": row.name,
+            "group": row.group,
+            "stage": stage_of(row.nuclei),
+            "nuclei": row.nuclei,
+            "values": dict(row.values),
+            "seconds": row.seconds,
+        }
+        for row in rows
+    ]
+    summary = [
+        {"stage": part.stage, "n": part.n, "mean": dict(part.mean), "std": dict(part.std)}
+        for part in summarise(rows)
+    ]
+    return {"meta": dict(meta), "volumes": volumes, "summary": summary}
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write what `as_json` gathered.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    content
+        Plain values; a NaN is refused, as it is no JSON.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write a line a volume: name, group, stage, nuclei, a column a metric, seconds.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    rows
+        One a volume, all with the same metrics.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    metrics = _metrics(rows)
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "group", "stage", "nuclei", *metrics, "seconds"])
+        for row in rows:
+            known = [row.name, row.group, stage_of(row.nuclei), row.nuclei]
+            writer.writerow([*known, *(row.values[metric] for metric in metrics), row.seconds])
+
+
+def pair_labels(pred: Path, truth: Path) -> list[tuple[str, Path, Path]]:
+    """Find the predicted and the true label file of each volume.
+
+    Parameters
+    ----------
+    pred, truth
+        Two files, whatever their names; or two folders, whose label files (.tif, .tiff, .npy; hidden files
+        and folders inside are left alone) must have the same names but for the suffix.
+
+    Returns
+    -------
+    list of (str, Path, Path)
+        Name, predicted file and true file of each volume, by name.
+
+    Raises
+    ------
+    InputError
+        If a file or folder is missing, one of the two is a file and the other a folder, or a folder lacks a
+        partner for a file of the other: no volume is left out of a score in silence.
+    """
+    for role, path in (("predicted labels", pred), ("true labels", truth)):
+        if not path.exists():
+            raise InputError(f"{role} {path}: no such file or folder; give the path of one that exists")
+    if pred.is_file() and truth.is_file():
+        return [(_name(truth), pred, truth)]
+    if pred.is_file() or truth.is_file():
+        raise InputError(
+            f"{pred} and {truth}: one is a file, the other a folder; give two files or two folders"
+        )
+    pred_files, truth_files = _label_files(pred), _label_files(truth)
+    faults = []
+    if lacking := sorted(truth_files.keys() - pred_files.keys()):
+        faults.append(f"no predicted labels in {pred} for {', '.join(lacking)}")
+    if lacking := sorted(pred_files.keys() - truth_files.keys()):
+        faults.append(f"no true labels in {truth} for {', '.join(lacking)}")
+    if faults:
+        raise InputError(f"{'; '.join(faults)}: each file needs its partner of the same name")
+    return [(name, pred_files[name], truth_files[name]) for name in sorted(truth_files)]
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """List the label files of a folder by name."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in _LABEL_SUFFIXES or not path.is_file():
+            continue
+        if (name := _name(path)) in files:
+            raise InputError(f"{path} and {files[name].name} have the same name: keep one of them")
+        files[name] = path
+    if not files:
+        raise InputError(f"{folder} holds no label files ({', '.join(_LABEL_SUFFIXES)}); give another folder")
+    return files
+
+
+def _name(path: Path) -> str:
+    """Strip the suffix, and the ``.ome`` of an OME-TIFF."""
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
+
+
+def _belongs(row: Row, stage: str) -> bool:
+    """Tell whether a volume counts for a stage."""
+    return stage == "all" or (row.nuclei >= 4 if stage == "4+" else stage_of(row.nuclei) == stage)
+
+
+def _summary(stage: str, rows: Sequence[Row]) -> Summary:
+    """Average volumes that were chosen already."""
+    metrics = _metrics(rows)
+    values = np.array([[row.values[metric] for metric in metrics] for row in rows], dtype=np.float64)
+    mean, std = values.mean(axis=0).tolist(), values.std(axis=0).tolist()
+    return Summary(
+        stage, len(rows), dict(zip(metrics, mean, strict=True)), dict(zip(metrics, std, strict=True))
+    )
+
+
+def _metrics(rows: Iterable[Row]) -> list[str]:
+    """List the metrics in the order they first occur."""
+    return list(dict.fromkeys(metric for row in rows for metric in row.values))
+
+
+def _spread(summary: Summary, metric: str) -> str:
+    """Write a mean and its standard deviation."""
+    return f"{summary.mean[metric]:.3f} ± {summary.std[metric]:.3f}"
+
+
+def _title(summary: Summary) -> str:
+    """Name a group of volumes for a person."""
+    what = "all" if summary.stage == "all" else f"{summary.stage} nuclei"
+    return f"{what} ({summary.n} {'volume' if summary.n == 1 else 'volumes'})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Make one line of a markdown table; a bar inside a cell would end it."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,1 @@
+"""Arrays in, labels out: how the outputs of networks become objects."""

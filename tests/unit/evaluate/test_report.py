@@ -1,0 +1,270 @@
+import base64
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.errors import InputError
+from zoo.evaluate import page
+from zoo.evaluate.pictures import EXTRA, MISSED
+from zoo.evaluate.report import MAX_PICTURED, Case, write_report
+
+NASTY = "<script>alert('1')</script>\"&$title.tif"
+VOID = {"meta", "img"}
+
+
+class Reader(HTMLParser):
+    """What the tests ask of the page: that its tags close, and what it holds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def attributes(self, tag, name):
+        return [attrs[name] for kind, attrs in self.tags if kind == tag and name in attrs]
+
+    def pictures(self):
+        """Decode the pictures, by their alternative text."""
+        prefix = "data:image/png;base64,"
+        found = {}
+        for kind, attrs in self.tags:
+            if kind == "img":
+                assert attrs["src"].startswith(prefix)
+                data = base64.b64decode(attrs["src"].removeprefix(prefix), validate=True)
+                found[attrs["alt"]] = np.asarray(Image.open(BytesIO(data)).convert("RGBA"))
+        return found
+
+
+def make_case(name="one", shape=(4, 12, 10), **changes):
+    labels = np.zeros(shape, dtype=np.uint16)
+    labels[:, 1:5, 1:5], labels[:, 6:9, 6:9] = 1, 2
+    image = np.random.default_rng(0).integers(90, 500, shape).astype(np.uint16)
+    given = {
+        "image": image,
+        "spacing": (2.0, 1.0, 1.0),
+        "layers": {
+            "NSN (nucleus probability)": (labels > 0).astype(np.float32),
+            "Distance (µm)": labels * 3.5,
+        },
+        "labels": labels,
+        "truth": labels,
+        "scores": {"IoU": 0.8125},
+        "nuclei": [{"label": 1, "volume (µm³)": 512.345, "mean intensity": float("nan")}],
+    }
+    return Case(name=name, **(given | changes))
+
+
+def write(folder, cases, **changes):
+    given = {
+        "title": "A run",
+        "settings": {"seed": "0"},
+        "tables": {"By stage": (["stage", "IoU"], [["4-15", 0.5]])},
+    }
+    path = write_report(folder / "report.html", cases=cases, **(given | changes))
+    assert path == folder / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+def test_page_is_whole_and_fetches_nothing(tmp_path):
+    text = write(tmp_path, [make_case("one"), make_case("two")])
+    reader = Reader(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert not {tag for tag, _ in reader.tags} & {"link", "iframe", "object", "base", "form"}
+    assert not re.search(r"(?i)https?:|url\(|@import|//\w", re.sub(r'src="data:[^"]*"', "", text))
+    ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
+    links = reader.attributes("a", "href")
+    assert len(links) == 2
+    assert {link.removeprefix("#") for link in links} <= ids
+    assert "default-src 'none'" in " ".join(reader.attributes("meta", "content"))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_page_shows_every_step_and_says_so_in_words(tmp_path):
+    reader = Reader(write(tmp_path, [make_case("one")]))
+    pictures = reader.pictures()
+    steps = ["Input", "NSN (nucleus probability)", "Distance (µm)", "Labels", "Truth"]
+    steps += ["Outlines of the labels on the input", "Truth and labels"]
+    assert list(pictures) == [
+        f"{step} of one: {view}, xy, zy and xz" for step in steps for view in ("projections", "slices")
+    ]
+    # y 12 and x 10 pixels, z 4 slices of two pixels, a gap of 3, the corner between zy and xz transparent
+    for picture in pictures.values():
+        assert picture.shape == (12 + 3 + 8, 10 + 3 + 8, 4)
+        assert (picture[:12, :10, 3] == 255).all()
+        assert (picture[12:, 10:, 3] == 0).all()
+    for words in (
+        "A run",
+        "seed",
+        "4 × 12 × 10 voxels (z, y, x) of 2 × 1 × 1 µm. Found 2 nuclei; the truth has 2.",
+        "IoU 0.812",
+        "By stage",
+        "purple: missed (truth only) green: extra (labels only) grey: both",
+        "Measurements of 1 nucleus",
+        "512.3 –",
+        "4-15 0.500",
+    ):
+        assert words in reader.text
+
+
+def test_scales_are_written_beside_the_maps(tmp_path):
+    image = np.zeros((4, 12, 10))
+    image[:, :, 5:] = 1500
+    text = Reader(write(tmp_path, [make_case(image=image)])).text
+    assert "Input 0 1,500 NSN (nucleus probability) 0 1 Distance (µm) 0 7 Labels Truth" in text
+
+
+def test_overlay_in_the_page_is_purple_and_green(tmp_path):
+    case = make_case()
+    truth, predicted = case.labels * (case.labels == 1), case.labels * (case.labels == 2)
+    dark = np.zeros(case.image.shape)
+    dark[0, 0, 0] = 1
+    reader = Reader(
+        write(tmp_path, [make_case(truth=truth, labels=predicted, image=dark, spacing=(1, 1, 1))])
+    )
+    for view in ("projections", "slices"):
+        picture = reader.pictures()[f"Truth and labels of one: {view}, xy, zy and xz"][..., :3]
+        np.testing.assert_allclose(picture[2, 2], 0.55 * np.array(MISSED), atol=0.5)
+        np.testing.assert_allclose(picture[7, 7], 0.55 * np.array(EXTRA), atol=0.5)
+
+
+def test_names_cannot_become_markup(tmp_path):
+    case = make_case(
+        NASTY,
+        layers={NASTY: np.zeros((4, 12, 10))},
+        scores={NASTY: 1.0},
+        nuclei=[{NASTY: NASTY}],
+    )
+    text = write(
+        tmp_path,
+        [case] * (MAX_PICTURED + 1),
+        title=NASTY,
+        settings={NASTY: NASTY},
+        tables={NASTY: ([NASTY], [[NASTY]])},
+    )
+    assert "<script" not in text
+    reader = Reader(text)
+    # title twice, setting, table, overview, and name, layer, score, table in each case
+    assert reader.text.count(NASTY) > 20
+    assert all(NASTY in alt for alt in reader.attributes("img", "alt") if alt.startswith("Input"))
+
+
+def test_many_cases_get_a_line_each(tmp_path):
+    held = []
+
+    def cases():
+        for number in range(MAX_PICTURED + 3):
+            held.append(number)
+            yield make_case(f"volume {number}", scores={"IoU": number / 100})
+
+    reader = Reader(write(tmp_path, cases()))
+    assert len(held) == MAX_PICTURED + 3
+    assert len([alt for alt in reader.pictures() if alt.startswith("Input")]) == 2 * MAX_PICTURED
+    assert f"Pictures are made of the first {MAX_PICTURED} volumes. 3 more were run: volume" in reader.text
+    assert "volume 12 2 0.120 volume 13 2 0.130 volume 14 2 0.140" in reader.text
+
+
+@pytest.mark.parametrize("truth", [None, np.zeros((4, 12, 10), dtype=np.uint8)])
+def test_nothing_found(tmp_path, truth):
+    empty = np.zeros((4, 12, 10), dtype=np.uint8)
+    reader = Reader(write(tmp_path, [make_case(labels=empty, truth=truth, layers={}, scores={}, nuclei=())]))
+    assert "Found 0 nuclei" in reader.text
+    assert ("missed" in reader.text) == (truth is not None)
+    assert "Measurements" not in reader.text
+    assert ("Truth of one: slices, xy, zy and xz" in reader.pictures()) == (truth is not None)
+
+
+def test_one_slice_and_constant_image(tmp_path):
+    shape = (1, 12, 10)
+    case = make_case(shape=shape, image=np.full(shape, 5.0))
+    pictures = Reader(write(tmp_path, [case])).pictures()
+    assert pictures["Input of one: slices, xy, zy and xz"].shape == (12 + 3 + 2, 10 + 3 + 2, 4)
+
+
+def test_large_volume_gives_small_pictures(tmp_path):
+    shape = (3, 900, 1200)
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[1, 300:500, 300:500] = 1
+    case = make_case(
+        shape=shape, image=labels * 100, labels=labels, truth=None, layers={}, spacing=(2, 0.2, 0.2)
+    )
+    for picture in Reader(write(tmp_path, [case])).pictures().values():
+        assert max(picture.shape[:2]) <= 600
+
+
+def test_page_without_cases(tmp_path):
+    reader = Reader(write(tmp_path, [], settings={}, tables=None))
+    assert "A run" in reader.text
+    assert "Scores" not in reader.text
+    assert "What was run" not in reader.text
+    assert not reader.pictures()
+
+
+@pytest.mark.parametrize("name", ["labels", "truth", "NSN"])
+def test_shapes_must_agree(name):
+    wrong = np.zeros((4, 12, 11), dtype=np.uint8)
+    changes = {name: wrong} if name != "NSN" else {"layers": {"NSN": wrong}}
+    with pytest.raises(InputError, match=rf"{name} of one \(shape \(4, 12, 11\)\).*\(4, 12, 10\)"):
+        make_case(**changes)
+
+
+def test_image_must_be_a_stack():
+    flat = np.zeros((12, 10), dtype=np.uint8)
+    with pytest.raises(InputError, match=r"\(z, y, x\).*\(12, 10\)"):
+        make_case(image=flat, labels=flat, truth=None, layers={})
+
+
+def test_failure_leaves_the_older_report(tmp_path):
+    def cases():
+        yield make_case()
+        raise RuntimeError("the second volume")
+
+    write(tmp_path, [make_case()], title="first")
+    with pytest.raises(RuntimeError, match="second volume"):
+        write(tmp_path, cases(), title="second")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert "first" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (True, "yes"),
+        (False, "no"),
+        (12345, "12345"),
+        (np.int64(7), "7"),
+        (0.74449, "0.744"),
+        (np.float32(0.5), "0.500"),
+        (-3.14159, "-3.142"),
+        (512.345, "512.3"),
+        (12345.6, "12,346"),
+        ("0.81 ± 0.02", "0.81 ± 0.02"),
+        ("a<b", "a&lt;b"),
+    ],
+)
+def test_cells(value, words):
+    assert page.cell(value) == words

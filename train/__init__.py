@@ -1,0 +1,1 @@
+"""Fitting a registry entry: batches, losses, devices, run folders, the loop."""

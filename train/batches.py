@@ -1,0 +1,126 @@
+"""Training volumes to batches: prepared once, cut and augmented anew each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from zoo.data import augment
+from zoo.data.datasets import Volume
+from zoo.data.prepare import prepare, resample
+from zoo.data.targets import dilate
+from zoo.data.tiles import pad_to
+from zoo.entry import Task
+from zoo.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A volume on the network's grid: image (Z, Y, X) float16 and target (Z, Y, X) bool."""
+
+    image: np.ndarray
+    target: np.ndarray
+
+
+def prepare_example(volume: Volume, task: Task, recipe: Recipe) -> Example:
+    """Bring a volume and its target to the network's grid.
+
+    Parameters
+    ----------
+    volume
+        Image and truth at the microscope's voxels.
+    task
+        ``centres`` learns the markers, dilated as the recipe says; else the mask.
+    recipe
+        Voxel size, scaling, dilation and patch.
+
+    Returns
+    -------
+    Example
+        Mirrored at its faces up to the patch where it is smaller.
+    """
+    image = prepare(
+        volume.image,
+        volume.spacing,
+        voxel_um=recipe.voxel_um,
+        scaling=recipe.scaling,
+        attenuation=recipe.attenuation,
+    )
+    truth = dilate(volume.markers, recipe.dilate) if task == "centres" else volume.mask
+    target = resample(truth, image.shape) >= 0.5
+    # float16 halves what stays in memory; 11 bits are more than the noise leaves
+    return Example(pad_to(image, recipe.patch)[0].astype(np.float16), pad_to(target, recipe.patch)[0])
+
+
+class Batches(keras.utils.PyDataset):
+    """Crops of the recipe's patch, one a volume an epoch, in a new order each epoch.
+
+    What a batch holds depends on (seed, epoch, batch) alone, so that a resumed run sees what the uninterrupted
+    one would have seen.
+
+    Parameters
+    ----------
+    examples
+        Volumes on the network's grid.
+    recipe
+        Patch, batch size and augmentation.
+    seed
+        Of order, crops and augmentation.
+    epoch
+        Number of the first epoch.
+    """
+
+    def __init__(self, examples: Sequence[Example], recipe: Recipe, seed: int, epoch: int = 0) -> None:
+        super().__init__()
+        self.examples = examples
+        self.recipe = recipe
+        self.seed = seed
+        self.epoch = epoch
+        self.change = augment.chosen(recipe.augment)
+
+    def __len__(self) -> int:
+        return -(-len(self.examples) // self.recipe.batch)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.examples))
+        chosen = order[index * self.recipe.batch : (index + 1) * self.recipe.batch]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        return _stack([self.change(*_crop(self.examples[i], self.recipe.patch, rng), rng) for i in chosen])
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch's order and crops."""
+        self.epoch += 1
+
+
+class WholeVolumes(keras.utils.PyDataset):
+    """Validation volumes, uncut and unchanged, mirrored up to the network's multiple, one a batch."""
+
+    def __init__(self, examples: Sequence[Example], multiple: int) -> None:
+        super().__init__()
+        self.examples = examples
+        self.multiple = multiple
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        example = self.examples[index]
+        # one shape for all: a framework that compiles for each shape does so once
+        least = [max(e.image.shape[axis] for e in self.examples) for axis in range(3)]
+        shape = [-(-n // self.multiple) * self.multiple for n in least]
+        return _stack([(pad_to(example.image, shape)[0], pad_to(example.target, shape)[0])])
+
+
+def _crop(example: Example, patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    starts = [int(rng.integers(n - p + 1)) for n, p in zip(example.image.shape, patch, strict=True)]
+    at = tuple(slice(s, s + p) for s, p in zip(starts, patch, strict=True))
+    return example.image[at].astype(np.float32), example.target[at]
+
+
+def _stack(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    images = np.stack([image for image, _ in pairs]).astype(np.float32)
+    targets = np.stack([target for _, target in pairs]).astype(np.float32)
+    return images[..., None], targets[..., None]

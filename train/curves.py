@@ -1,0 +1,103 @@
+"""Learning curves: the history of a training run as a picture."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from zoo.data.write import atomic
+from zoo.errors import InputError
+
+# Blue and orange of Okabe and Ito (2008), told apart by colour-blind readers; the lines also differ in style.
+_STYLES = {"train": ("", "#0072B2", "-"), "validation": ("val_", "#D55E00", "--")}
+
+
+def plot_history(history_csv: Path, out_png: Path) -> None:
+    """Draw loss and IoU over the epochs, training and validation, with the best epoch marked.
+
+    The best epoch is the one with the highest validation IoU, or training IoU where there was no validation.
+
+    Parameters
+    ----------
+    history_csv
+        Columns epoch, loss, iou and, where there was a validation, val_loss and val_iou; others are left
+        alone. Empty fields (an epoch without validation) are left out of the curve. Of an epoch that was run
+        twice (a resumed run) the later row counts, and an unfinished line (a killed run) does not.
+    out_png
+        The picture to write, as a PNG.
+
+    Raises
+    ------
+    InputError
+        If the history cannot be read, lacks a column, has no rows, or holds something that is not a number;
+        or if the picture cannot be written.
+    """
+    history = _read(history_csv)
+    best = _best(history)
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(left, history, "loss", best)
+    _draw(right, history, "iou", best)
+    left.set(title="Loss")
+    right.set(title="IoU", ylim=(0, 1))
+    with atomic(out_png) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
+def _read(history_csv: Path) -> dict[str, np.ndarray]:
+    """Read the columns, sorted by epoch; NaN where a field is empty."""
+    try:
+        with history_csv.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read history {history_csv} ({error}): give a run's history.csv") from error
+    if not rows:
+        raise InputError(f"history {history_csv} holds no epochs: train for one at least")
+    missing = [name for name in ("epoch", "loss", "iou") if name not in rows[0]]
+    if missing:
+        raise InputError(f"history {history_csv} lacks {', '.join(missing)}: give a run's history.csv")
+    names = [name for name in ("epoch", "loss", "iou", "val_loss", "val_iou") if name in rows[0]]
+    try:
+        table = {float(row["epoch"]): [float(row[name] or "nan") for name in names] for row in rows}
+    except ValueError as error:
+        raise InputError(
+            f"history {history_csv} ({error}) must hold numbers: mend or remove the line"
+        ) from error
+    columns = np.array([table[epoch] for epoch in sorted(table)]).T
+    return dict(zip(names, columns, strict=True))
+
+
+def _best(history: dict[str, np.ndarray]) -> int | None:
+    """Find the row with the best IoU; None where no row has one."""
+    for name in ("val_iou", "iou"):
+        values = history.get(name)
+        if values is not None and not np.isnan(values).all():
+            return int(np.nanargmax(values))
+    return None
+
+
+def _draw(axes: Axes, history: dict[str, np.ndarray], quantity: str, best: int | None) -> None:
+    epochs = history["epoch"]
+    for name, (prefix, colour, line) in _STYLES.items():
+        values = history.get(prefix + quantity, np.full(len(epochs), np.nan))
+        known = ~np.isnan(values)
+        if not known.any():
+            continue
+        # one epoch alone makes no line: a dot shows it
+        marker = "o" if known.sum() == 1 else ""
+        label = name if best is None else f"{name}: {values[best]:.3f}"
+        axes.plot(epochs[known], values[known], color=colour, linestyle=line, marker=marker, label=label)
+        if best is not None:
+            axes.plot(epochs[best], values[best], "o", color=colour)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color="0.92")
+    axes.spines[["top", "right"]].set_visible(False)
+    if best is not None:
+        axes.axvline(epochs[best], color="0.6", linewidth=1, linestyle=":")
+        axes.legend(title=f"best epoch: {epochs[best]:g}", frameon=False, alignment="left")

@@ -1,0 +1,168 @@
+"""The run folder: everything a training leaves, and enough to rebuild its model or go on with it.
+
+``run.json`` (entry, recipe, seed, versions, volumes), ``history.csv``, ``learning_curve.png``,
+``best.weights.h5`` (highest validation IoU), ``last-EPOCH.weights.h5`` (with the optimiser's state) and
+``tensorboard/``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from zoo import registry
+from zoo.data.datasets import Volume
+from zoo.data.write import atomic
+from zoo.entry import Entry
+from zoo.errors import InputError
+from zoo.recipe import Recipe, change
+
+SETTINGS, HISTORY, BEST = "run.json", "history.csv", "best.weights.h5"
+COLUMNS = ("epoch", "loss", "iou", "val_loss", "val_iou", "lr", "seconds")
+Row = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder and the settings in it."""
+
+    path: Path
+    settings: dict[str, Any]
+
+    @property
+    def entry(self) -> Entry:
+        """The registry entry that was trained."""
+        return registry.get(self.settings["entry"])
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return change(next(iter(self.entry.recipes.values())), self.settings["recipe"])
+
+    @property
+    def best(self) -> Path:
+        """The weights with the highest validation IoU."""
+        return self.path / BEST
+
+    def checkpoint(self) -> tuple[int, Path] | None:
+        """Return the last finished epoch, counted from 1, and its file; ``None`` before the first one."""
+        found = {}
+        for path in self.path.glob("last-*.weights.h5"):
+            number = path.name.removeprefix("last-").removesuffix(".weights.h5")
+            if number.isdigit():
+                found[int(number)] = path
+        return max(found.items()) if found else None
+
+    def checkpoint_file(self, epoch: int) -> Path:
+        """Return the name of an epoch's checkpoint."""
+        return self.path / f"last-{epoch:04d}.weights.h5"
+
+    def history(self) -> list[Row]:
+        """Return the finished epochs; one that was cut off before its checkpoint does not count."""
+        done = self.checkpoint()
+        path = self.path / HISTORY
+        if done is None or not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        return [row for row in rows if row["epoch"] <= done[0]]
+
+    def write_history(self, rows: Sequence[Row]) -> None:
+        """Write ``history.csv`` anew."""
+        with atomic(self.path / HISTORY) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
+    """Make a new run folder.
+
+    Raises
+    ------
+    InputError
+        Where the folder exists: a run is never mixed with another; one that is not a run is never removed.
+    """
+    if path.exists():
+        run_like = (path / SETTINGS).is_file()
+        if not overwrite:
+            raise InputError(f"{path} exists: go on with --resume, start anew with --overwrite, or choose --out")
+        if not run_like and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} is not a run folder (no {SETTINGS}), so it is not removed: choose another --out")
+        shutil.rmtree(path)
+    with atomic(path / SETTINGS) as part:
+        part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    return Run(path, settings)
+
+
+def open_run(path: Path) -> Run:
+    """Open a run folder.
+
+    Raises
+    ------
+    InputError
+        Where it is missing, not a run, or of an entry or recipe that this version does not know.
+    """
+    try:
+        settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+        run = Run(path, settings)
+        _ = run.entry, run.recipe
+    except (OSError, NotADirectoryError):
+        raise InputError(f"{path} is not a run folder (no {SETTINGS}): give the --out of a 'zoo train'") from None
+    except (ValueError, KeyError, TypeError) as fault:
+        raise InputError(f"{path / SETTINGS} cannot be used: {fault}") from None
+    return run
+
+
+def describe(
+    entry: Entry,
+    recipe: Recipe,
+    *,
+    seed: int,
+    precision: str,
+    data: str,
+    train: Sequence[Volume],
+    validation: Sequence[Volume],
+) -> dict[str, Any]:
+    """Return what ``run.json`` holds."""
+    return {
+        "entry": entry.name,
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "precision": precision,
+        "data": data,
+        "fingerprint": fingerprint([*train, *validation]),
+        "train": [v.name for v in train],
+        "validation": [v.name for v in validation],
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what shapes a result."""
+    found = {"python": platform.python_version()}
+    for name in ("cellzoo", "tensorflow", "keras", "numpy", "scipy", "scikit-image"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def fingerprint(volumes: Sequence[Volume]) -> str:
+    """Return a hash of the names, images and truths of volumes, in their order."""
+    total = hashlib.sha256()
+    for volume in volumes:
+        total.update(volume.name.encode())
+        for array in (volume.image, volume.labels, volume.mask, volume.markers):
+            total.update(f"{array.shape}{array.dtype}".encode())
+            total.update(array.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,55 @@
+"""Learning rate and early stopping as functions of the history alone, so that a resumed run repeats them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from zoo.recipe import Recipe
+
+PLATEAU = 10  # ours: epochs without a higher IoU before the plateau schedule drops the rate, once
+FLOOR = 0.01  # ours: the cosine ends at this share of the first rate, not at 0
+
+
+def watched(row: Mapping[str, float]) -> float:
+    """Return the IoU that decides: validation's, or training's where there is no validation."""
+    return row.get("val_iou", row["iou"])
+
+
+def learning_rate(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> float:
+    """Return the rate of the epoch that follows a history.
+
+    Parameters
+    ----------
+    recipe
+        ``constant``; ``cosine`` from ``lr`` to a hundredth of it at the last epoch; ``plateau``: ``lr``, and
+        ``lr * lr_drop`` for good once the IoU has not risen for ten epochs.
+    history
+        The finished epochs.
+    """
+    if recipe.schedule == "cosine":
+        done = len(history) / max(1, recipe.epochs - 1)
+        return recipe.lr * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+    if recipe.schedule == "plateau" and _longest_stall(history) >= PLATEAU:
+        return recipe.lr * recipe.lr_drop
+    return recipe.lr
+
+
+def is_best(history: Sequence[Mapping[str, float]]) -> bool:
+    """Tell whether the last epoch has the highest IoU so far; of equal ones the later, better trained, counts."""
+    return watched(history[-1]) >= max(watched(row) for row in history)
+
+
+def should_stop(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> bool:
+    """Tell whether the IoU has not risen for ``patience`` epochs; never with patience 0."""
+    return 0 < recipe.patience <= _stall(history)
+
+
+def _stall(history: Sequence[Mapping[str, float]]) -> int:
+    """Return the number of epochs since the highest IoU was first reached."""
+    values = [watched(row) for row in history]
+    return len(values) - 1 - values.index(max(values)) if values else 0
+
+
+def _longest_stall(history: Sequence[Mapping[str, float]]) -> int:
+    return max((_stall(history[: n + 1]) for n in range(len(history))), default=0)

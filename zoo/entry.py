@@ -1,0 +1,121 @@
+"""What the registry knows about a model or a pipeline; nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from zoo.recipe import Recipe
+
+Task = Literal["semantic", "centres", "instances_3d"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A function named ``"module:function"``, imported at first use.
+
+    Parameters
+    ----------
+    target
+        Such as ``"zoo.models.qcanet:build_ndn"``.
+    """
+
+    target: str
+
+    def __post_init__(self) -> None:
+        module, colon, function = self.target.partition(":")
+        if not (module and colon and function.isidentifier()):
+            raise ValueError(f"a Ref is 'module:function', not {self.target!r}")
+
+    def load(self) -> Callable[..., Any]:
+        """Import the module and return the function."""
+        module, _, function = self.target.partition(":")
+        return getattr(import_module(module), function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """One input or output of a model.
+
+    Parameters
+    ----------
+    name
+        Key of the tensor, also in exported models.
+    axes
+        One letter an axis, such as ``"NZYXC"``.
+    dtype
+        numpy's name of the type.
+    spacing_um
+        Voxel size (z, y, x) in um that the data the model was made for has; ``None`` where it is of no matter.
+    multiple_of
+        What the spatial sizes must be divisible by; the caller pads.
+    """
+
+    name: str
+    axes: str
+    dtype: str
+    spacing_um: tuple[float, float, float] | None = None
+    multiple_of: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a method comes from and how ours differs."""
+
+    paper: str
+    licence: str
+    differs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A model (it has ``build``) or a pipeline of models (it has ``needs``) of the zoo.
+
+    Parameters
+    ----------
+    name
+        Also the name on the command line, of the docs page and of an exported model.
+    task
+        ``semantic`` (foreground mask), ``centres`` (a marker in each nucleus) or ``instances_3d`` (labels).
+    summary
+        The line in ``zoo list``.
+    inputs, outputs
+        What goes in and comes out.
+    build
+        Function of a recipe that returns the Keras model; ``None`` for a pipeline.
+    prepare
+        Function that brings an image to the network's voxels and scale.
+    fuse
+        Function that turns the outputs into labels.
+    needs
+        Short name to entry name of the partners a pipeline is made of.
+    keras
+        Framework the network is built on.
+    recipes
+        Named settings; ``default`` is there for every entry that can be trained.
+    tiny
+        Recipe keys that make training a second's work, for tests.
+    source
+        Paper, licence and differences.
+    """
+
+    name: str
+    task: Task
+    summary: str
+    inputs: Port
+    outputs: tuple[Port, ...]
+    source: Source
+    build: Ref | None = None
+    prepare: Ref | None = None
+    fuse: Ref | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
+    keras: Literal["keras", "tf_keras"] = "keras"
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether ``zoo train`` can make weights for it."""
+        return self.build is not None

@@ -1,0 +1,1 @@
+"""The builders that the registry names; each returns a Keras model."""

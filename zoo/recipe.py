@@ -1,0 +1,157 @@
+"""The settings of a training, where each default comes from, and how a user changes them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from zoo.errors import InputError, unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is built, fed and fitted.
+
+    Lengths in um are of the image's space; sizes in voxels are of the working grid, cubes of ``voxel_um``.
+    The comments say where a default comes from; a recipe in the registry that departs from it says so there.
+    """
+
+    # network
+    poolings: int  # the paper: 2 for NSN, 4 for NDN
+    base: int  # ours: compact networks train on a laptop; the paper: 16 and 12
+    kernel: int = 3  # the replication; the paper: 5 for NDN
+    norm: Literal["instance", "batch"] = "instance"  # ours: the same in training and inference; the paper: batch
+
+    # preparation
+    voxel_um: float = 1.6  # ours: half the resolution is an eighth of the work; the paper: 0.8
+    scaling: Literal["percentile", "minmax"] = "percentile"  # ours: a hot pixel moves no percentile; the paper: minmax
+    attenuation: bool = False  # ours: equalise the slices' brightness over z
+
+    # targets
+    dilate: int = 1  # ours: raw 33-voxel markers failed to train
+
+    # batches
+    patch: tuple[int, int, int] = (64, 64, 64)  # ours: a whole embryo at 1.6 um
+    batch: int = 1  # ours: instance norm needs no more
+    augment: Literal["none", "flips", "strong"] = "strong"  # ours; the paper: flips; the replication: none
+
+    # fitting
+    loss: Literal["dice", "ce", "weighted_ce", "dice_ce"] = "dice_ce"  # ours: pure dice with Adam stalls
+    optimiser: Literal["adam", "sgd"] = "adam"  # the paper, for NDN
+    lr: float = 2e-3  # ours
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"  # ours
+    lr_drop: float = 0.2  # the replication: 0.1 to 0.02, where schedule is "plateau"
+    epochs: int = 40  # ours
+    patience: int = 0  # ours: epochs without a better validation IoU before stopping; 0 never stops
+
+    def __post_init__(self) -> None:
+        for name in ("poolings", "base", "kernel", "batch", "epochs", "voxel_um", "lr", "lr_drop"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}={getattr(self, name)} must be above 0; change it with --set {name}=...")
+        for name in ("dilate", "patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}={getattr(self, name)} must not be negative")
+        if self.kernel % 2 == 0:
+            raise InputError(f"kernel={self.kernel} must be odd, so that 'same' padding is symmetric")
+        if any(edge < 1 or edge % self.multiple for edge in self.patch):
+            given = ",".join(map(str, self.patch))
+            raise InputError(f"patch={given} must be multiples of {self.multiple}, as poolings={self.poolings}")
+
+    @property
+    def multiple(self) -> int:
+        """What spatial sizes must be divisible by: ``2**poolings``."""
+        return int(2**self.poolings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**dataclasses.asdict(self), "patch": list(self.patch)}
+
+
+def change(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with some keys set.
+
+    Parameters
+    ----------
+    recipe
+        The one to start from.
+    values
+        Key to value, from Python, TOML, JSON or the command line.
+
+    Raises
+    ------
+    InputError
+        For an unknown key (its nearest neighbour is named) or a value of the wrong kind.
+    """
+    hints = get_type_hints(Recipe)
+    changed = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise unknown("recipe key", key, hints)
+        changed[key] = _convert(key, value, hints[key])
+    return dataclasses.replace(recipe, **changed)
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` words of the command line.
+
+    Values are Python literals where they parse (``80``, ``1e-3``, ``True``, ``64,64,64``), text elsewhere.
+    """
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {setting!r} is not of the form key=value, such as --set epochs=80")
+        values[key.strip()] = _literal(text.strip())
+    return values
+
+
+def load(recipes: Mapping[str, Recipe], name_or_file: str) -> Recipe:
+    """Return a named recipe, or the default one changed by a TOML file.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a file that is not there or not TOML, or keys that a recipe does not have.
+    """
+    if not name_or_file.endswith(".toml"):
+        if name_or_file not in recipes:
+            raise unknown("recipe", name_or_file, [*recipes, "FILE.toml"])
+        return recipes[name_or_file]
+    try:
+        values = tomllib.loads(Path(name_or_file).read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise InputError(f"cannot read recipe {name_or_file}: {fault.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise InputError(f"recipe {name_or_file} is not TOML: {fault}") from None
+    base = values.pop("recipe", "default")
+    if base not in recipes:
+        raise unknown("recipe", str(base), recipes)
+    return change(recipes[base], values)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _convert(key: str, value: Any, kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise unknown(f"value of {key}", str(value), get_args(kind))
+        return value
+    if get_origin(kind) is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == 3 and all(type(v) is int for v in value):
+            return tuple(value)
+        raise InputError(f"{key}={value!r} must be three whole numbers, z,y,x, such as {key}=64,64,64")
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is kind:
+        return value
+    raise InputError(f"{key}={value!r} must be of type {kind.__name__}")

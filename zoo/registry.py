@@ -1,0 +1,172 @@
+"""The catalogue: every model and pipeline of the zoo, one block each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zoo.entry import Entry, Port, Ref, Source
+from zoo.errors import unknown
+from zoo.recipe import Recipe
+
+MOUSE_EMBRYO_UM = (1.75, 0.8, 0.8)  # voxel size of BBBC050, the data behind the QCANet paper
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> Entry:
+    """Add an entry; a name that is taken is an error."""
+    if entry.name in _ENTRIES:
+        raise ValueError(f"the registry has a {entry.name!r} already")
+    _ENTRIES[entry.name] = entry
+    return entry
+
+
+def get(name: str) -> Entry:
+    """Return the entry of that name.
+
+    Raises
+    ------
+    InputError
+        Where there is none; the message names the nearest one.
+    """
+    if name not in _ENTRIES:
+        raise unknown("model", name, _ENTRIES)
+    return _ENTRIES[name]
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return all entries in the order of registration."""
+    return tuple(_ENTRIES.values())
+
+
+def _image(multiple_of: int = 1) -> Port:
+    return Port(name="image", axes="NZYXC", dtype="float32", spacing_um=MOUSE_EMBRYO_UM, multiple_of=multiple_of)
+
+
+_PROBABILITY = Port(name="probability", axes="NZYXC", dtype="float32")
+_LABELS = Port(name="labels", axes="ZYX", dtype="int32")
+_PREPARE = Ref("zoo.data.prepare:prepare")
+_QCANET = Source(
+    paper="Tokuoka et al. 2020, npj Systems Biology and Applications 6:32",
+    licence="MIT (our code, written from the paper)",
+    differs="instance norm, 'same' padding, dice + cross-entropy, percentile scaling, resampled probabilities "
+    "cut at 0.5; see docs/models/qcanet.md",
+)
+
+_NSN = Recipe(poolings=2, base=8)
+# ours: markers of late nuclei run together on coarser voxels
+_NDN = Recipe(poolings=4, base=4, voxel_um=1.2, patch=(80, 96, 96))
+_UNET3D = Recipe(poolings=3, base=8)
+
+
+def _published(poolings: int, base: int, kernel: int, optimiser: str) -> Recipe:
+    """Return the settings that the QCANet paper prints."""
+    return Recipe(
+        poolings=poolings,
+        base=base,
+        kernel=kernel,
+        norm="batch",
+        voxel_um=0.8,
+        scaling="minmax",
+        dilate=0,
+        patch=(128, 128, 128),
+        augment="flips",
+        loss="dice",
+        optimiser=optimiser,  # type: ignore[arg-type]
+        lr=0.1 if optimiser == "sgd" else 1e-3,
+        schedule="constant",
+        epochs=150,
+    )
+
+
+def _replication(paper: Recipe, epochs: int) -> Recipe:
+    """Return the settings of the public reproduction."""
+    return replace(
+        paper, kernel=3, batch=4, augment="none", optimiser="sgd", lr=0.1, schedule="plateau", epochs=epochs
+    )
+
+
+_PAPER_NSN = _published(poolings=2, base=16, kernel=3, optimiser="sgd")
+_PAPER_NDN = _published(poolings=4, base=12, kernel=5, optimiser="adam")
+_PAPER_UNET3D = _published(poolings=3, base=16, kernel=3, optimiser="adam")
+
+register(
+    Entry(
+        name="qcanet",
+        task="instances_3d",
+        summary="nuclei in 3-D: NSN mask, NDN centres, marker watershed",
+        inputs=_image(),
+        outputs=(_LABELS,),
+        needs={"nsn": "qcanet_nsn", "ndn": "qcanet_ndn"},
+        fuse=Ref("zoo.fusion.watershed:split_touching"),
+        source=_QCANET,
+    )
+)
+register(
+    Entry(
+        name="qcanet_nsn",
+        task="semantic",
+        summary="nuclear segmentation network: which voxels are nucleus",
+        inputs=_image(multiple_of=4),
+        outputs=(_PROBABILITY,),
+        build=Ref("zoo.models.qcanet:build_nsn"),
+        prepare=_PREPARE,
+        fuse=Ref("zoo.fusion.watershed:components"),
+        recipes={"default": _NSN, "paper": _PAPER_NSN, "replication": _replication(_PAPER_NSN, epochs=80)},
+        tiny={"base": 2, "patch": (16, 16, 16), "voxel_um": 3.2, "epochs": 2},
+        source=_QCANET,
+    )
+)
+register(
+    Entry(
+        name="qcanet_ndn",
+        task="centres",
+        summary="nuclear detection network: a marker in the centre of each nucleus",
+        inputs=_image(multiple_of=16),
+        outputs=(_PROBABILITY,),
+        build=Ref("zoo.models.qcanet:build_ndn"),
+        prepare=_PREPARE,
+        fuse=Ref("zoo.fusion.watershed:components"),
+        recipes={"default": _NDN, "paper": _PAPER_NDN, "replication": _replication(_PAPER_NDN, epochs=150)},
+        tiny={"base": 2, "poolings": 2, "patch": (16, 16, 16), "voxel_um": 3.2, "epochs": 2},
+        source=_QCANET,
+    )
+)
+register(
+    Entry(
+        name="unet3d",
+        task="semantic",
+        summary="the QCANet paper's 3-D U-Net baseline: mask, then connected components",
+        inputs=_image(multiple_of=8),
+        outputs=(_PROBABILITY,),
+        build=Ref("zoo.models.qcanet:build_unet3d"),
+        prepare=_PREPARE,
+        fuse=Ref("zoo.fusion.watershed:components"),
+        recipes={
+            "default": _UNET3D,
+            "paper": _PAPER_UNET3D,
+            "replication": _replication(_PAPER_UNET3D, epochs=80),
+        },
+        tiny={"base": 2, "poolings": 2, "patch": (16, 16, 16), "voxel_um": 3.2, "epochs": 2},
+        source=Source(
+            paper="Cicek et al. 2016, MICCAI, as the baseline of Tokuoka et al. 2020",
+            licence="MIT (our code, written from the papers)",
+            differs="instance norm, dice + cross-entropy, percentile scaling",
+        ),
+    )
+)
+register(
+    Entry(
+        name="classical",
+        task="instances_3d",
+        summary="Gaussian, Otsu, distance-transform watershed; needs no training",
+        inputs=_image(),
+        outputs=(_LABELS,),
+        fuse=Ref("zoo.fusion.classical:segment"),
+        source=Source(
+            paper="Otsu 1979; Beucher and Lantuejoul 1979",
+            licence="MIT",
+            differs="lengths in um, so that anisotropic voxels are handled",
+        ),
+    )
+)
