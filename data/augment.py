@@ -74,7 +74,9 @@ def _intensities(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def chosen(how: Literal["none", "flips", "strong"]) -> Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]:
+def chosen(
+    how: Literal["none", "flips", "strong"],
+) -> Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]:
     """Return the change that a recipe names."""
     if how == "none":
         return lambda image, target, rng: (image, target)

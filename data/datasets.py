@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from zoo.data import io, phantom
 from zoo.data.targets import markers_from_labels
 from zoo.errors import InputError
 
+Spacing = io.Spacing
 BBBC050_UM = (1.75, 0.8, 0.8)  # stated by the paper; its files hold no voxel size
 LAYOUTS = """a data set is a folder with
   Images/ and GroundTruth_QCANet/ [GroundTruth_NSN/ GroundTruth_NDN/]   (BBBC050), or
@@ -44,7 +46,7 @@ class Volume:
     labels: np.ndarray
     mask: np.ndarray
     markers: np.ndarray
-    spacing: tuple[float, float, float]
+    spacing: Spacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,31 @@ class Sample:
     name: str
     group: str
     load: Callable[[], Volume]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a sample; what is missing of the truth is derived from what is there.
+
+    Parameters
+    ----------
+    image
+        Grey values.
+    labels, mask, markers
+        Truth; without ``labels`` the components of the mask are the instances.
+    """
+
+    image: Path
+    labels: Path | None = None
+    mask: Path | None = None
+    markers: Path | None = None
+
+    @property
+    def truth(self) -> Path:
+        """The file that the instances come from."""
+        path = self.labels or self.mask
+        assert path is not None, f"{self.image} has no truth"
+        return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +133,7 @@ class DataSet:
             )
 
 
-def find(root: Path, spacing: tuple[float, float, float] | None = None) -> DataSet:
+def find(root: Path, spacing: Spacing | None = None) -> DataSet:
     """Recognise a data set's layout and list its samples; nothing is read yet.
 
     Parameters
@@ -145,8 +172,8 @@ def synthetic(embryos: int = 12, seed: int = 0) -> DataSet:
     def make(index: int) -> Volume:
         made = phantom.embryo(seed + index, nuclei=counts[index % len(counts)])
         return Volume(
-            name=f"synthetic{seed + index:02d}",
-            group=f"synthetic{seed + index:02d}",
+            name=names[index],
+            group=names[index],
             image=made.image,
             labels=made.labels,
             mask=made.mask,
@@ -154,74 +181,57 @@ def synthetic(embryos: int = 12, seed: int = 0) -> DataSet:
             spacing=made.spacing,
         )
 
-    return DataSet(
-        layout="synthetic",
-        samples=tuple(
-            Sample(name=f"synthetic{seed + i:02d}", group=f"synthetic{seed + i:02d}", load=lambda i=i: make(i))
-            for i in range(embryos)
-        ),
-    )
+    names = [f"synthetic{seed + index:02d}" for index in range(embryos)]
+    samples = [Sample(name=name, group=name, load=partial(make, i)) for i, name in enumerate(names)]
+    return DataSet(layout="synthetic", samples=tuple(samples))
 
 
-def _bbbc050(root: Path, spacing: tuple[float, float, float] | None) -> DataSet | None:
+def _bbbc050(root: Path, spacing: Spacing | None) -> DataSet | None:
     if not (root / "Images").is_dir() or not (root / "GroundTruth_QCANet").is_dir():
         return None
-    given = spacing or BBBC050_UM
+    masks, markers = root / "GroundTruth_NSN", root / "GroundTruth_NDN"
     found = []
     for image, labels in _match(root / "Images", root / "GroundTruth_QCANet"):
-        files = {"labels": labels}
-        for kind, folder in (("mask", "GroundTruth_NSN"), ("markers", "GroundTruth_NDN")):
-            if (root / folder).is_dir():
-                files[kind] = _one(root / folder, image.name)
-        found.append(_sample(image, group=image.stem.split("_")[0], spacing=given, **files))
+        files = Files(image, labels=labels, mask=_partner(masks, image), markers=_partner(markers, image))
+        found.append(_sample(files, image.stem.split("_")[0], spacing or BBBC050_UM))
     return DataSet(layout="BBBC050", samples=tuple(found))
 
 
-def _qcanet(root: Path, spacing: tuple[float, float, float] | None) -> DataSet | None:
+def _qcanet(root: Path, spacing: Spacing | None) -> DataSet | None:
     if not (root / "images_raw").is_dir() or not (root / "images_nsn").is_dir():
         return None
-    given = spacing or BBBC050_UM
     found = []
     for image, mask in _match(root / "images_raw", root / "images_nsn"):
-        files = {"mask": mask}
-        if (root / "images_ndn").is_dir():
-            files["markers"] = _one(root / "images_ndn", image.name)
-        found.append(_sample(image, group=image.stem, spacing=given, **files))
+        files = Files(image, mask=mask, markers=_partner(root / "images_ndn", image))
+        found.append(_sample(files, image.stem, spacing or BBBC050_UM))
     listed = root / "split_list" / "validation.txt"
     kept = {Path(line).stem for line in listed.read_text().split()} if listed.is_file() else set()
     return DataSet(layout="QCANet", samples=tuple(found), validation=frozenset(kept))
 
 
-def _pairs(root: Path, spacing: tuple[float, float, float] | None) -> DataSet | None:
+def _pairs(root: Path, spacing: Spacing | None) -> DataSet | None:
     if not (root / "images").is_dir() or not (root / "labels").is_dir():
         return None
     found = [
-        _sample(image, group=_group(image.stem), spacing=spacing, labels=labels)
+        _sample(Files(image, labels=labels), _group(image.stem), spacing)
         for image, labels in _match(root / "images", root / "labels")
     ]
     return DataSet(layout="pairs", samples=tuple(found))
 
 
-def _tracking(root: Path, spacing: tuple[float, float, float] | None) -> DataSet | None:
+def _tracking(root: Path, spacing: Spacing | None) -> DataSet | None:
     sequences = sorted(p for p in root.glob("[0-9][0-9]") if (root / f"{p.name}_GT" / "SEG").is_dir())
     if not sequences:
         return None
     found = []
     for sequence in sequences:
-        truths = sorted((root / f"{sequence.name}_GT" / "SEG").glob("man_seg*.tif"))
-        for labels in truths:
+        for labels in sorted((root / f"{sequence.name}_GT" / "SEG").glob("man_seg*.tif")):
             number = labels.stem.removeprefix("man_seg").lstrip("_")
             if number.isdigit():  # man_seg_000_010 annotates a single slice: no truth for a volume
-                image = _one(sequence, f"t{number}.tif")
-                found.append(
-                    _sample(
-                        image,
-                        name=f"{sequence.name}_{image.stem}",
-                        group=sequence.name,
-                        spacing=spacing,
-                        labels=labels,
-                    )
-                )
+                image = _partner(sequence, Path(f"t{number}.tif"))
+                assert image is not None, "the sequence's folder was found above"
+                name = f"{sequence.name}_{image.stem}"
+                found.append(_sample(Files(image, labels=labels), sequence.name, spacing, name))
     if not found:
         raise InputError(f"{root} holds no whole annotated volume (man_seg000.tif); slices alone do not do")
     return DataSet(layout="Cell Tracking Challenge", samples=tuple(found))
@@ -240,62 +250,58 @@ def _match(images: Path, truths: Path) -> list[tuple[Path, Path]]:
     if lonely:
         raise InputError(
             f"{len(lonely)} files of {images.parent} have no partner of the same name in the other folder: "
-            f"{', '.join(lonely[:10])}{' ...' if len(lonely) > 10 else ''}; add the partners or move these away"
+            f"{', '.join(lonely[:10])}{' ...' if len(lonely) > 10 else ''}; add them or move these away"
         )
     return [(by_stem[stem], truth_by_stem[stem]) for stem in sorted(by_stem)]
 
 
-def _one(folder: Path, name: str) -> Path:
-    path = folder / name
+def _partner(folder: Path, image: Path) -> Path | None:
+    """Return the file of an image's name in a folder; ``None`` where there is no such folder."""
+    if not folder.is_dir():
+        return None
+    path = folder / image.name
     if not path.is_file():
-        raise InputError(f"{path} is missing: each image needs a file of its name there, or remove the folder")
+        raise InputError(
+            f"{path} is missing: each image needs a file of its name there, or remove the folder"
+        )
     return path
 
 
-def _sample(
-    image: Path,
-    *,
-    group: str,
-    spacing: tuple[float, float, float] | None,
-    name: str | None = None,
-    labels: Path | None = None,
-    mask: Path | None = None,
-    markers: Path | None = None,
-) -> Sample:
-    name = name or image.stem
-
-    def load() -> Volume:
-        stack = io.read_image(image)
-        truth = _first(io.read_labels(labels or mask), image)
-        instances = truth if labels else _instances(truth)
-        _same_shape(image, stack.frames[0], labels or mask, truth)
-        own_mask = _first(io.read_labels(mask), image) > 0 if mask else instances > 0
-        own_markers = _first(io.read_labels(markers), image) > 0 if markers else markers_from_labels(instances)
-        for path, array in ((mask, own_mask), (markers, own_markers)):
-            _same_shape(image, stack.frames[0], path, array)
-        um, _ = io.resolve_spacing(stack.spacing, spacing, (1.0, 1.0, 1.0))
-        return Volume(
-            name=name,
-            group=group,
-            image=_first(stack, image),
-            labels=instances,
-            mask=own_mask,
-            markers=own_markers,
-            spacing=um,
-        )
-
-    return Sample(name=name, group=group, load=load)
+def _sample(files: Files, group: str, spacing: Spacing | None, name: str | None = None) -> Sample:
+    name = name or files.image.stem
+    return Sample(name=name, group=group, load=partial(_load, files, name, group, spacing))
 
 
-def _first(stack: io.Stack, path: Path) -> np.ndarray:
+def _load(files: Files, name: str, group: str, spacing: Spacing | None) -> Volume:
+    stack = io.read_image(files.image)
+    image = _first(stack)
+    truth = _first(io.read_labels(files.truth))
+    labels = truth if files.labels else _instances(truth)
+    mask = _first(io.read_labels(files.mask)) > 0 if files.mask else labels > 0
+    markers = _first(io.read_labels(files.markers)) > 0 if files.markers else None
+    for path, array in ((files.truth, truth), (files.mask, mask), (files.markers, markers)):
+        if array is not None and array.shape != image.shape:
+            raise InputError(
+                f"{path} (shape {array.shape}) must have the shape of {files.image}, {image.shape}"
+            )
+    um, _ = io.resolve_spacing(stack.spacing, spacing, (1.0, 1.0, 1.0))
+    return Volume(
+        name=name,
+        group=group,
+        image=image,
+        labels=labels,
+        mask=mask,
+        markers=markers_from_labels(labels) if markers is None else markers,
+        spacing=um,
+    )
+
+
+def _first(stack: io.Stack) -> np.ndarray:
     if len(stack.frames) != 1:
-        raise InputError(f"{path} holds {len(stack.frames)} frames: a data set's files hold one volume each")
+        raise InputError(
+            f"{stack.source} holds {len(stack.frames)} frames: a data set's files hold one volume each"
+        )
     return stack.frames[0]
-
-
-def _same_shape(image: Path, array: np.ndarray, path: Path | None, other: np.ndarray) -> None:
-    if array.shape != other.shape:
-        raise InputError(f"{path} (shape {other.shape}) must have the shape of {image}, {array.shape}")
 
 
 def _instances(mask: np.ndarray) -> np.ndarray:

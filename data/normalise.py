@@ -56,10 +56,10 @@ def scale(image: np.ndarray, how: Literal["percentile", "minmax"]) -> np.ndarray
 def correct_attenuation(image: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Bring the bright parts of all slices to one level, against the loss of light with depth.
 
-    Each slice's background (its median) is kept and what is above it is multiplied by a gain; the gain follows
-    a straight line fitted to the logarithm of the slices' 99th percentile above background over z, as light
-    decays exponentially with depth. Slices without signal do not take part in the fit, and a stack that grows
-    brighter with depth is left alone.
+    Each slice's background (its median) is kept and what is above it is multiplied by a gain; the gain
+    follows a straight line fitted to the logarithm of the slices' 99th percentile above background over z,
+    as light decays exponentially with depth. Slices without signal do not take part in the fit, and a stack
+    that grows brighter with depth is left alone.
 
     Parameters
     ----------

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from scipy import ndimage as ndi
 
 from zoo.data.nuclei import (
-    PACKING,
     SHAPES,
     STRETCH,
     Floats,
@@ -21,6 +20,7 @@ from zoo.data.nuclei import (
     divide,
     draw_nuclei,
     fit_stage,
+    natural_packing,
     paint,
     settle,
 )
@@ -30,7 +30,7 @@ from zoo.errors import InputError
 
 # Counts of n nuclei before the blur, LIGHT * n ** LIGHT_POWER: after it, their mean above the background is
 # that of BBBC050 (760 at 2 nuclei, 200 at 16, 94 at 50)
-LIGHT, LIGHT_POWER = 4500.0, -0.68
+LIGHT, LIGHT_POWER = 6400.0, -0.68
 # Light of the cell bodies, in that of nuclei
 HAZE = 0.015
 MICROSCOPE = Optics()
@@ -68,7 +68,7 @@ def embryo(
     nuclei: int = 16,
     shape: tuple[int, int, int] = (51, 128, 128),
     spacing: tuple[float, float, float] = (1.75, 0.8, 0.8),
-    packing: float = PACKING,
+    packing: float | None = None,
     gap: float = -0.5,
     mitotic: float = 0.1,
     debris: int = 2,
@@ -92,8 +92,8 @@ def embryo(
     spacing
         Voxel size (z, y, x), um.
     packing
-        Share of the embryo's volume that is nuclei, above 0 and up to 0.6. The default is that of real
-        embryos, where some nuclei touch; from 0.4 on nearly all do.
+        Share of the embryo's volume that is nuclei, above 0 and up to 0.6; from 0.4 on nearly all nuclei
+        touch. By default that of real embryos of so many nuclei, 0.1 to 0.3, where some do.
     gap
         Least distance between the surfaces of two nuclei, um, as far as there is room for it; below 0 they
         may press into one another by so much.
@@ -124,7 +124,7 @@ def embryo(
         raise InputError(f"mitotic {mitotic} must be a share, 0 to 1")
     _check(debris, gap)
     geometry, rest = np.random.default_rng(seed).spawn(2)
-    stage = fit_stage(nuclei, shape, spacing, packing)
+    stage = fit_stage(nuclei, shape, spacing, natural_packing(nuclei) if packing is None else packing)
     cast = settle(draw_nuclei(geometry, nuclei, mitotic), stage, gap)
     return _picture(cast, stage, rest, debris, optics)
 
@@ -138,7 +138,7 @@ def embryo_series(
     bleaching: float = 0.1,
     shape: tuple[int, int, int] = (51, 128, 128),
     spacing: tuple[float, float, float] = (1.75, 0.8, 0.8),
-    packing: float = PACKING,
+    packing: float | None = None,
     gap: float = -0.5,
     debris: int = 2,
     optics: Optics = MICROSCOPE,
@@ -181,7 +181,7 @@ def embryo_series(
     cast = draw_nuclei(geometry, first, mitotic=0)
     series = []
     for frame, count in enumerate(counts):
-        stage = fit_stage(count, shape, spacing, packing)
+        stage = fit_stage(count, shape, spacing, natural_packing(count) if packing is None else packing)
         births = counts[min(frame + 1, frames - 1)] - count
         dividing = set(geometry.choice(count, births, replace=False).tolist())
         plates = {index for index in dividing if geometry.random() < 0.5}
@@ -229,8 +229,8 @@ def _picture(
     _add_cells(light, stage)
     _add_debris(light, labels, stage, spots, debris)
     light *= LIGHT * len(cast) ** LIGHT_POWER * light_left
-    image = expose(spread(light, stage.spacing, optics), optics, noise)
     z, y, x = (float(step) for step in stage.spacing)
+    image = expose(spread(light, (z, y, x), optics), optics, noise)
     return Phantom(image, labels, labels > 0, markers, (z, y, x))
 
 
@@ -252,14 +252,19 @@ def _add_debris(
     light: Floats, labels: npt.NDArray[Any], stage: Stage, rng: np.random.Generator, count: int
 ) -> None:
     """Add polar bodies near the embryo's rim, each in the emptiest of some random places."""
-    away = ndi.distance_transform_edt(labels == 0, sampling=stage.spacing) if count else None
+    if count == 0:
+        return
+    free = ndi.distance_transform_edt(labels == 0, sampling=stage.spacing)
+    taken = np.empty((0, 3))
     for _ in range(count):
         ways = rng.normal(size=(30, 3))
         places = 0.9 * ways / np.linalg.norm(ways, axis=1)[:, None] * stage.semi_axes
         voxels = np.rint((places + stage.middle) / stage.spacing).astype(int)
-        place = places[away[tuple(voxels.T)].argmax()]
+        others = np.linalg.norm(places[:, None] - taken, axis=2).min(axis=1, initial=np.inf)
+        place = places[np.minimum(free[tuple(voxels.T)], others).argmax()]
+        taken = np.vstack([taken, place])
         size = stage.radius * rng.uniform(0.2, 0.4) * STRETCH
-        glow = np.float32(rng.uniform(0.2, 0.8))
+        glow = np.float32(rng.uniform(0.1, 0.4))
         z, y, x = np.ix_(*_grid(stage, place, size))
         spot = (z**2 + y**2 + x**2 < 1) & (labels == 0)
         light[spot] = glow

@@ -86,7 +86,10 @@ def gaussian_weight(window: Sequence[int]) -> np.ndarray:
 
 
 def blend(
-    image: np.ndarray, predict: Callable[[np.ndarray], np.ndarray], window: Sequence[int], overlap: float = 0.5
+    image: np.ndarray,
+    predict: Callable[[np.ndarray], np.ndarray],
+    window: Sequence[int],
+    overlap: float = 0.5,
 ) -> np.ndarray:
     """Run a function over overlapping windows and join its results by Gaussian weights.
 

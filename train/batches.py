@@ -58,8 +58,8 @@ def prepare_example(volume: Volume, task: Task, recipe: Recipe) -> Example:
 class Batches(keras.utils.PyDataset):
     """Crops of the recipe's patch, one a volume an epoch, in a new order each epoch.
 
-    What a batch holds depends on (seed, epoch, batch) alone, so that a resumed run sees what the uninterrupted
-    one would have seen.
+    What a batch holds depends on (seed, epoch, batch) alone, so that a resumed run sees what the
+    uninterrupted one would have seen.
 
     Parameters
     ----------

@@ -127,7 +127,9 @@ class _Keeper(keras.callbacks.Callback):
     def __init__(self, run: Run, twin: keras.Model, history: list[Row]) -> None:
         super().__init__()
         self.run, self.history = run, history
-        self.twin = twin  # same network without optimiser, so that the best weights are saved without its state
+        self.twin = (
+            twin  # same network without optimiser, so that the best weights are saved without its state
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self.model.optimizer.learning_rate.assign(learning_rate(self.run.recipe, self.history))

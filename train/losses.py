@@ -45,7 +45,7 @@ def ce(truth: Any, probability: Any) -> Any:
 
 
 def weighted_ce(truth: Any, probability: Any) -> Any:
-    """Return the cross-entropy with both classes weighing the same in each volume; shapes as in :func:`dice`."""
+    """Return the cross-entropy with both classes weighing the same in a volume; shapes as in :func:`dice`."""
     t, p = _foreground(truth, probability)
     share = ops.clip(ops.mean(t, axis=(1, 2, 3), keepdims=True), 1e-4, 1.0 - 1e-4)
     weight = t * 0.5 / share + (1.0 - t) * 0.5 / (1.0 - share)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from zoo.data.datasets import Volume
 from zoo.data.write import atomic
 from zoo.entry import Entry
 from zoo.errors import InputError
+from zoo.provenance import versions
 from zoo.recipe import Recipe, change
 
 SETTINGS, HISTORY, BEST = "run.json", "history.csv", "best.weights.h5"
@@ -94,9 +93,13 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
     if path.exists():
         run_like = (path / SETTINGS).is_file()
         if not overwrite:
-            raise InputError(f"{path} exists: go on with --resume, start anew with --overwrite, or choose --out")
+            raise InputError(
+                f"{path} exists: go on with --resume, start anew with --overwrite, or choose --out"
+            )
         if not run_like and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} is not a run folder (no {SETTINGS}), so it is not removed: choose another --out")
+            raise InputError(
+                f"{path} is not a run folder (no {SETTINGS}), so it is not removed: choose another --out"
+            )
         shutil.rmtree(path)
     with atomic(path / SETTINGS) as part:
         part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
@@ -116,7 +119,9 @@ def open_run(path: Path) -> Run:
         run = Run(path, settings)
         _ = run.entry, run.recipe
     except (OSError, NotADirectoryError):
-        raise InputError(f"{path} is not a run folder (no {SETTINGS}): give the --out of a 'zoo train'") from None
+        raise InputError(
+            f"{path} is not a run folder (no {SETTINGS}): give the --out of a 'zoo train'"
+        ) from None
     except (ValueError, KeyError, TypeError) as fault:
         raise InputError(f"{path / SETTINGS} cannot be used: {fault}") from None
     return run
@@ -144,17 +149,6 @@ def describe(
         "validation": [v.name for v in validation],
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what shapes a result."""
-    found = {"python": platform.python_version()}
-    for name in ("cellzoo", "tensorflow", "keras", "numpy", "scipy", "scikit-image"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:

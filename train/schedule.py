@@ -36,7 +36,7 @@ def learning_rate(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> flo
 
 
 def is_best(history: Sequence[Mapping[str, float]]) -> bool:
-    """Tell whether the last epoch has the highest IoU so far; of equal ones the later, better trained, counts."""
+    """Tell whether the last epoch has the highest IoU so far; of equal ones the later counts."""
     return watched(history[-1]) >= max(watched(row) for row in history)
 
 

@@ -48,7 +48,7 @@ class Port:
     dtype
         numpy's name of the type.
     spacing_um
-        Voxel size (z, y, x) in um that the data the model was made for has; ``None`` where it is of no matter.
+        Voxel size (z, y, x) in um of the data the model was made for; ``None`` where it is of no matter.
     multiple_of
         What the spatial sizes must be divisible by; the caller pads.
     """
@@ -85,6 +85,8 @@ class Entry:
         What goes in and comes out.
     build
         Function of a recipe that returns the Keras model; ``None`` for a pipeline.
+    size
+        Function of a recipe that returns the number of parameters, without a framework.
     prepare
         Function that brings an image to the network's voxels and scale.
     fuse
@@ -108,6 +110,7 @@ class Entry:
     outputs: tuple[Port, ...]
     source: Source
     build: Ref | None = None
+    size: Ref | None = None
     prepare: Ref | None = None
     fuse: Ref | None = None
     needs: Mapping[str, str] = field(default_factory=dict)

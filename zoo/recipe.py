@@ -25,11 +25,15 @@ class Recipe:
     poolings: int  # the paper: 2 for NSN, 4 for NDN
     base: int  # ours: compact networks train on a laptop; the paper: 16 and 12
     kernel: int = 3  # the replication; the paper: 5 for NDN
-    norm: Literal["instance", "batch"] = "instance"  # ours: the same in training and inference; the paper: batch
+    norm: Literal["instance", "batch"] = (
+        "instance"  # ours: the same in training and inference; the paper: batch
+    )
 
     # preparation
     voxel_um: float = 1.6  # ours: half the resolution is an eighth of the work; the paper: 0.8
-    scaling: Literal["percentile", "minmax"] = "percentile"  # ours: a hot pixel moves no percentile; the paper: minmax
+    scaling: Literal["percentile", "minmax"] = (
+        "percentile"  # ours: a hot pixel moves no percentile; the paper: minmax
+    )
     attenuation: bool = False  # ours: equalise the slices' brightness over z
 
     # targets
@@ -52,7 +56,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("poolings", "base", "kernel", "batch", "epochs", "voxel_um", "lr", "lr_drop"):
             if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} must be above 0; change it with --set {name}=...")
+                raise InputError(
+                    f"{name}={getattr(self, name)} must be above 0; change it with --set {name}=..."
+                )
         for name in ("dilate", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}={getattr(self, name)} must not be negative")
@@ -60,7 +66,9 @@ class Recipe:
             raise InputError(f"kernel={self.kernel} must be odd, so that 'same' padding is symmetric")
         if any(edge < 1 or edge % self.multiple for edge in self.patch):
             given = ",".join(map(str, self.patch))
-            raise InputError(f"patch={given} must be multiples of {self.multiple}, as poolings={self.poolings}")
+            raise InputError(
+                f"patch={given} must be multiples of {self.multiple}, as poolings={self.poolings}"
+            )
 
     @property
     def multiple(self) -> int:

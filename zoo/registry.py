@@ -40,17 +40,20 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _image(multiple_of: int = 1) -> Port:
-    return Port(name="image", axes="NZYXC", dtype="float32", spacing_um=MOUSE_EMBRYO_UM, multiple_of=multiple_of)
+    return Port(
+        name="image", axes="NZYXC", dtype="float32", spacing_um=MOUSE_EMBRYO_UM, multiple_of=multiple_of
+    )
 
 
 _PROBABILITY = Port(name="probability", axes="NZYXC", dtype="float32")
 _LABELS = Port(name="labels", axes="ZYX", dtype="int32")
 _PREPARE = Ref("zoo.data.prepare:prepare")
+_SIZE = Ref("zoo.models.size:unet_parameters")
 _QCANET = Source(
     paper="Tokuoka et al. 2020, npj Systems Biology and Applications 6:32",
     licence="MIT (our code, written from the paper)",
-    differs="instance norm, 'same' padding, dice + cross-entropy, percentile scaling, resampled probabilities "
-    "cut at 0.5; see docs/models/qcanet.md",
+    differs="instance norm, 'same' padding, dice + cross-entropy, percentile scaling, resampled "
+    "probabilities cut at 0.5; see docs/models/qcanet.md",
 )
 
 _NSN = Recipe(poolings=2, base=8)
@@ -110,6 +113,7 @@ register(
         inputs=_image(multiple_of=4),
         outputs=(_PROBABILITY,),
         build=Ref("zoo.models.qcanet:build_nsn"),
+        size=_SIZE,
         prepare=_PREPARE,
         fuse=Ref("zoo.fusion.watershed:components"),
         recipes={"default": _NSN, "paper": _PAPER_NSN, "replication": _replication(_PAPER_NSN, epochs=80)},
@@ -125,6 +129,7 @@ register(
         inputs=_image(multiple_of=16),
         outputs=(_PROBABILITY,),
         build=Ref("zoo.models.qcanet:build_ndn"),
+        size=_SIZE,
         prepare=_PREPARE,
         fuse=Ref("zoo.fusion.watershed:components"),
         recipes={"default": _NDN, "paper": _PAPER_NDN, "replication": _replication(_PAPER_NDN, epochs=150)},
@@ -140,6 +145,7 @@ register(
         inputs=_image(multiple_of=8),
         outputs=(_PROBABILITY,),
         build=Ref("zoo.models.qcanet:build_unet3d"),
+        size=_SIZE,
         prepare=_PREPARE,
         fuse=Ref("zoo.fusion.watershed:components"),
         recipes={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -74,7 +74,7 @@ def build_unet(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _conv_pair(x, first: int, second: int, kernel: int, norm: Norm, name: str):  # noqa: ANN001, ANN202
+def _conv_pair(x: Any, first: int, second: int, kernel: int, norm: Norm, name: str) -> Any:
     for step, filters in enumerate((first, second)):
         x = layers.Conv3D(filters, kernel, padding="same", name=f"{name}_conv{step}")(x)
         x = _normalise(norm, f"{name}_norm{step}")(x)

@@ -1,0 +1,48 @@
+"""The command ``zoo``: each command in a module of its own, nothing heavy imported before it is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo import __version__
+from zoo.cli.doctor import doctor
+from zoo.cli.eval import evaluate
+from zoo.cli.measure import measure
+from zoo.cli.models import info, list_models
+from zoo.cli.predict import predict
+from zoo.cli.sample import sample
+from zoo.cli.train import train
+from zoo.errors import InputError
+
+
+class Fault(click.ClickException):
+    """Bad input: one line, exit code 2."""
+
+    exit_code = 2
+
+
+class Zoo(click.Group):
+    """A group that turns bad input into one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as fault:
+            raise Fault(" ".join(str(fault).split())) from None
+        except MemoryError as fault:
+            raise Fault(
+                f"not enough memory ({fault}): close other programs, or give a smaller image"
+            ) from None
+
+
+@click.group(cls=Zoo, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cellzoo")
+def main() -> None:
+    """Turn 3-D fluorescence stacks into counted, measured, checked cells and nuclei."""
+
+
+for command in (list_models, info, train, predict, evaluate, measure, sample, doctor):
+    main.add_command(command)

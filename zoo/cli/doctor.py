@@ -1,0 +1,28 @@
+"""``zoo doctor``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+@click.command()
+def doctor() -> None:
+    """Tell which devices are seen, which precision 'auto' would take, and what a GPU lacks."""
+    from zoo.provenance import versions
+    from zoo.train import device
+
+    device.configure()
+    for name, version in versions().items():
+        click.echo(f"{name} {version}")
+    found = device.gpus()
+    click.echo(f"CPU cores: {os.cpu_count()}")
+    for gpu in found:
+        capability = ".".join(map(str, gpu.capability)) if gpu.capability else "unknown"
+        click.echo(f"GPU: {gpu.name}, compute capability {capability}")
+    if not found:
+        click.echo("GPU: none found; training and inference run on the CPU")
+        for fault in device.missing_for_gpu():
+            click.echo(f"  {fault}")
+    click.echo(f"precision auto: {device.choose_precision('auto', found)}")

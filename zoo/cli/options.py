@@ -1,0 +1,96 @@
+"""Options and small steps that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PATH = click.Path(path_type=Path)
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def spacing_option() -> Option:
+    """Return ``--spacing Z Y X``."""
+    return click.option(
+        "--spacing",
+        type=float,
+        nargs=3,
+        metavar="Z Y X",
+        help="Voxel size in um; overrides what the files say.",
+    )
+
+
+def weights_option() -> Option:
+    """Return ``--weights nsn=RUN``."""
+    return click.option(
+        "--weights",
+        multiple=True,
+        metavar="[PART=]RUN",
+        help="Run folder of a network, such as nsn=RUN; default runs/NAME.",
+    )
+
+
+def unmarked_option() -> Option:
+    """Return ``--unmarked keep|drop``."""
+    return click.option(
+        "--unmarked",
+        type=click.Choice(["keep", "drop"]),
+        default="keep",
+        show_default=True,
+        help="Nuclei without a centre marker: keep as their own labels, or drop as the published code does.",
+    )
+
+
+def overwrite_option() -> Option:
+    """Return ``--overwrite``."""
+    return click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+
+
+def names(text: str | None) -> list[str]:
+    """Split ``Emb04,Emb10`` into names."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def make_console() -> Console:
+    """Return the console for messages; on standard error, so that standard output stays for results."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def check_new(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to replace files that are there, before any work is done.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    there = [path for path in paths if path.exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise InputError(f"{there[0]}{more} exists: choose another place, or give --overwrite to replace it")
+
+
+def make_folder(path: Path) -> Path:
+    """Make an output folder and check that it can be written to.
+
+    Raises
+    ------
+    InputError
+        Where that fails.
+    """
+    from zoo.data.write import atomic
+
+    with atomic(path / ".writable"):
+        pass
+    (path / ".writable").unlink()
+    return path

@@ -1,0 +1,122 @@
+"""``zoo predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo import registry
+from zoo.cli.options import (
+    PATH,
+    check_new,
+    make_console,
+    make_folder,
+    overwrite_option,
+    spacing_option,
+    unmarked_option,
+    weights_option,
+)
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from zoo.evaluate.report import Case
+
+
+@click.command()
+@click.argument("name")
+@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
+@click.option("--out", type=PATH, required=True, help="Folder for labels, criteria and report.")
+@weights_option()
+@spacing_option()
+@click.option("--channel", type=int, help="Channel to take, from 0, where an image has several.")
+@click.option("--frames", metavar="A:B:STEP|N,...", help="Frames of a time series; default all.")
+@unmarked_option()
+@overwrite_option()
+def predict(
+    name: str,
+    images: tuple[Path, ...],
+    out: Path,
+    weights: tuple[str, ...],
+    spacing: tuple[float, float, float] | None,
+    channel: int | None,
+    frames: str | None,
+    unmarked: str,
+    overwrite: bool,
+) -> None:
+    """Segment images: labels, measurements and a report in a folder."""
+    from zoo.data import io
+    from zoo.evaluate.report import write_report
+    from zoo.provenance import versions
+    from zoo.results import Target, write_results
+    from zoo.segment import segment
+    from zoo.weights import describe_weights, find_runs, open_networks
+
+    entry = registry.get(name)
+    find_runs(entry, weights)  # missing weights are told before an image is read
+    paths = io.list_images(images)
+    targets = [Target(out, path.stem) for path in paths]
+    _check_names(targets)
+    report = out / "report.html"
+    check_new([report, *(file for target in targets for file in target.files())], overwrite)
+    make_folder(out)
+    console = make_console()
+    networks = cache(
+        partial(open_networks, entry, weights)
+    )  # opened once the first image is known to be good
+    faults: list[str] = []
+
+    def run(path: Path, target: Target) -> Iterator[Case]:
+        stack = io.read_image(path, channel=channel, frames=frames)
+        default = entry.inputs.spacing_um or (1.0, 1.0, 1.0)
+        um, where = io.resolve_spacing(stack.spacing, spacing, default)
+        shown = " x ".join(f"{edge:g}" for edge in um)
+        console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}", soft_wrap=True)
+        yield from write_results(
+            stack, um, lambda frame: segment(entry, networks(), frame, um, unmarked=unmarked), target
+        )
+
+    def run_all() -> Iterator[Case]:
+        for path, target in zip(paths, targets, strict=True):
+            try:
+                for case in run(path, target):
+                    console.print(f"{case.name}: {len(case.nuclei)} nuclei", highlight=False)
+                    yield case
+            except InputError as fault:  # the others go on
+                faults.append(str(fault))
+
+    cases = run_all()
+    first = next(cases, None)
+    if first is not None:
+        settings = {"model": entry.name, "unmarked nuclei": unmarked, **describe_weights(entry, weights)}
+        write_report(
+            report,
+            title=f"Nuclei by {entry.name}",
+            cases=chain([first], cases),
+            settings=settings | versions(),
+        )
+        console.print(f"labels, measurements and report.html are in {out}", soft_wrap=True)
+    if faults:
+        raise InputError(
+            "; ".join(faults) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
+        )
+
+
+_SPACING_FROM = {
+    "given": "as given",
+    "metadata": "from the file",
+    "default": "the default, as the file does not tell: --spacing Z Y X overrides",
+}
+
+
+def _check_names(targets: list) -> None:
+    stems = [target.stem for target in targets]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise InputError(
+            f"several images are called {twice[0]}: give them other names or run them one by one"
+        )

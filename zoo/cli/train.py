@@ -1,0 +1,186 @@
+"""``zoo train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo import recipe as recipes
+from zoo import registry
+from zoo.cli.options import PATH, make_console, names, overwrite_option, spacing_option
+from zoo.entry import Entry
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from zoo.data.datasets import DataSet, Volume
+    from zoo.train.runs import Run
+
+SYNTHETIC = "synthetic"  # what run.json says where there was no --data
+
+
+@click.command()
+@click.argument("name")
+@click.option("--data", type=PATH, help="Data set folder; without it, the built-in synthetic embryos.")
+@click.option("--out", type=PATH, help="Run folder to make; default runs/NAME.")
+@click.option("--recipe", default="default", show_default=True, metavar="NAME|FILE.toml", help="Settings.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--devices", type=int, default=1, show_default=True, help="Number of GPUs to train on.")
+@click.option("--resume", is_flag=True, help="Go on from the last epoch of the run folder.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--exclude", metavar="GROUP,...", help="Embryos or groups that take no part, such as Emb04,Emb10."
+)
+@click.option(
+    "--validate", metavar="GROUP,...", help="Embryos or groups for validation; default: one in eight."
+)
+@spacing_option()
+@overwrite_option()
+def train(
+    name: str,
+    data: Path | None,
+    out: Path | None,
+    recipe: str,
+    settings: tuple[str, ...],
+    precision: str,
+    devices: int,
+    resume: bool,
+    seed: int,
+    exclude: str | None,
+    validate: str | None,
+    spacing: tuple[float, float, float] | None,
+    overwrite: bool,
+) -> None:
+    """Train a model; the run folder holds weights, history and curves."""
+    entry = registry.get(name)
+    if not entry.trainable:
+        parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
+        raise InputError(f"{name} has no network of its own to train{': use ' + parts if parts else ''}")
+    chosen = recipes.change(recipes.load(entry.recipes, recipe), recipes.parse_settings(settings))
+    out = out or Path("runs") / name
+    if out.exists() and not (resume or overwrite):
+        raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
+    if resume and (data or settings or recipe != "default" or exclude or validate or overwrite):
+        raise InputError("--resume goes on with the run's own data and settings: give it with --out alone")
+
+    from zoo.train import device
+
+    device.configure()
+    console = make_console()
+    found = device.gpus()
+    device.check_devices(devices, found)
+    policy = device.choose_precision(precision, found)
+    if resume:
+        run, volumes, checks = _reopen(out, entry)
+    else:
+        dataset = _dataset(data, spacing, console).without(names(exclude))
+        run, volumes, checks = _start(
+            entry,
+            chosen,
+            dataset,
+            names(validate),
+            out,
+            seed,
+            policy,
+            str(data or SYNTHETIC),
+            spacing,
+            overwrite,
+        )
+    _tell(console, run, volumes, checks, found[0].name if found else "CPU")
+
+    from zoo.train.loop import fit
+    from zoo.train.schedule import watched
+
+    history = fit(run, volumes, checks, devices=devices, console=console)
+    best = max(history, key=watched)
+    console.print(
+        f"best epoch {best['epoch']:.0f}: IoU {watched(best):.3f}; weights and curves in {run.path}"
+    )
+
+
+def _dataset(data: Path | None, spacing: tuple[float, float, float] | None, console: Console) -> DataSet:
+    from zoo.data import datasets
+
+    if data is None:
+        console.print("no --data: training on the built-in synthetic embryos")
+        return datasets.synthetic()
+    dataset = datasets.find(data, spacing)
+    console.print(
+        f"{data}: {dataset.layout}, {len(dataset.samples)} volumes, groups {', '.join(dataset.groups)}"
+    )
+    return dataset
+
+
+def _start(
+    entry: Entry,
+    recipe: recipes.Recipe,
+    dataset: DataSet,
+    validate: list[str],
+    out: Path,
+    seed: int,
+    policy: str,
+    data: str,
+    spacing: tuple[float, float, float] | None,
+    overwrite: bool,
+) -> tuple[Run, list[Volume], list[Volume]]:
+    from zoo.data.split import load_checked, split
+    from zoo.train import runs
+
+    train_samples, check_samples = split(dataset, validate, seed)
+    loaded = load_checked([*train_samples, *check_samples])
+    volumes, checks = loaded[: len(train_samples)], loaded[len(train_samples) :]
+    described: dict[str, Any] = runs.describe(
+        entry, recipe, seed=seed, precision=policy, data=data, train=volumes, validation=checks
+    )
+    return runs.create(out, described | {"spacing": spacing}, overwrite=overwrite), volumes, checks
+
+
+def _reopen(out: Path, entry: Entry) -> tuple[Run, list[Volume], list[Volume]]:
+    from zoo.data import datasets
+    from zoo.data.split import load_checked
+    from zoo.train import runs
+
+    run = runs.open_run(out)
+    if run.entry.name != entry.name:
+        raise InputError(
+            f"{out} is a run of {run.entry.name}, not of {entry.name}: 'zoo train {run.entry.name}'"
+        )
+    data = run.settings["data"]
+    dataset = (
+        datasets.synthetic() if data == SYNTHETIC else datasets.find(Path(data), run.settings["spacing"])
+    )
+    samples = {sample.name: sample for sample in dataset.samples}
+    wanted = [*run.settings["train"], *run.settings["validation"]]
+    gone = [name for name in wanted if name not in samples]
+    if gone:
+        raise InputError(f"{data} no longer holds {', '.join(gone[:5])}, which the run {out} began with")
+    loaded = load_checked([samples[name] for name in wanted])
+    if runs.fingerprint(loaded) != run.settings["fingerprint"]:
+        raise InputError(
+            f"the data in {data} changed since the run {out} began: train anew into another --out"
+        )
+    count = len(run.settings["train"])
+    return run, loaded[:count], loaded[count:]
+
+
+def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume], device: str) -> None:
+    groups = ", ".join(sorted({volume.group for volume in checks})) or "none: training IoU decides"
+    assert run.entry.size is not None, f"{run.entry.name} has no size"
+    console.print(
+        f"{run.entry.name}: {run.entry.size.load()(run.recipe):,} parameters, "
+        f"{run.settings['precision']} on {device}; "
+        f"{len(volumes)} volumes train, {len(checks)} validate ({groups})",
+        soft_wrap=True,
+    )
+    done = run.checkpoint()
+    if done:
+        console.print(f"going on after epoch {done[0]}")

@@ -1,0 +1,136 @@
+"""What a segmentation leaves on the disk: labels, measurements, and its place in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from zoo.data.io import Stack
+from zoo.data.write import write_labels
+from zoo.evaluate.criteria import Nucleus, measure, per_frame, plot_over_time, write_criteria, write_frames
+from zoo.evaluate.report import Case
+from zoo.segment import Segmentation
+
+Spacing = tuple[float, float, float]
+Segment = Callable[[np.ndarray], Segmentation]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The files that one image's results go to."""
+
+    folder: Path
+    stem: str
+
+    @property
+    def labels(self) -> Path:
+        """The label image, named as the image so that scoring finds its truth."""
+        return self.folder / f"{self.stem}.tif"
+
+    @property
+    def criteria(self) -> Path:
+        """The measurements, a nucleus a row."""
+        return self.folder / f"{self.stem}_criteria.csv"
+
+    @property
+    def frames(self) -> Path:
+        """The sums of each frame of a time series."""
+        return self.folder / f"{self.stem}_frames.csv"
+
+    @property
+    def over_time(self) -> Path:
+        """The plot of a time series."""
+        return self.folder / f"{self.stem}_over_time.png"
+
+    def files(self) -> tuple[Path, ...]:
+        """All that may be written."""
+        return self.labels, self.criteria, self.frames, self.over_time
+
+
+def write_results(stack: Stack, spacing: Spacing, segment: Segment, target: Target) -> Iterator[Case]:
+    """Segment the frames of a stack, each on its own, and write what comes out.
+
+    Nothing is written before all frames are done.
+
+    Parameters
+    ----------
+    stack
+        Frames (T, Z, Y, X).
+    spacing
+        Voxel size (z, y, x) in um.
+    segment
+        Takes a frame, (Z, Y, X).
+    target
+        Where to.
+
+    Yields
+    ------
+    Case
+        One a frame, for the report.
+    """
+    results = [segment(frame) for frame in stack.frames]
+    labels = np.stack([result.labels for result in results])
+    nuclei = [
+        measure(result.labels, spacing, frame, time)
+        for result, frame, time in zip(results, stack.frames, stack.times, strict=True)
+    ]
+    together = [nucleus for of_frame in nuclei for nucleus in of_frame]
+    write_labels(target.labels, labels if stack.series else labels[0], spacing)
+    write_criteria(target.criteria, together)
+    if stack.series:
+        write_frames(target.frames, per_frame(together, stack.times))
+        plot_over_time(target.over_time, together, stack.times)
+    for result, frame, time, found in zip(results, stack.frames, stack.times, nuclei, strict=True):
+        name = f"{stack.source.name} frame {time}" if stack.series else stack.source.name
+        yield make_case(name, frame, spacing, result, found)
+
+
+def make_case(
+    name: str,
+    image: np.ndarray,
+    spacing: Spacing,
+    result: Segmentation,
+    nuclei: Sequence[Nucleus],
+    truth: np.ndarray | None = None,
+    scores: Mapping[str, float] | None = None,
+) -> Case:
+    """Return one volume's part of the report; the distance transform is added to the steps.
+
+    Parameters
+    ----------
+    name
+        Heading.
+    image : (Z, Y, X)
+    spacing
+        Voxel size (z, y, x) in um.
+    result
+        Labels and maps of the steps.
+    nuclei
+        Measurements.
+    truth : (Z, Y, X) int
+        Where there is one.
+    scores
+        Metric to value.
+    """
+    distance = ndimage.distance_transform_edt(result.labels > 0, sampling=spacing).astype(np.float32)
+    rows = [
+        {key: _plain(value) for key, value in asdict(nucleus).items() if key != "frame"} for nucleus in nuclei
+    ]
+    return Case(
+        name=name,
+        image=image,
+        spacing=spacing,
+        layers={**result.layers, "Distance (um)": distance},
+        labels=result.labels,
+        truth=truth,
+        scores=scores or {},
+        nuclei=[{"nucleus": row.pop("label"), **row} for row in rows],
+    )
+
+
+def _plain(value: object) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value

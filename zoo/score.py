@@ -1,0 +1,138 @@
+"""Run an entry over a data set and score it, with the classical baseline beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from zoo import registry
+from zoo.data.datasets import DataSet, Volume
+from zoo.data.write import write_labels
+from zoo.entry import Entry
+from zoo.evaluate.criteria import measure
+from zoo.evaluate.metrics import score
+from zoo.evaluate.overlap import renumber
+from zoo.evaluate.report import Case, write_report
+from zoo.evaluate.scores import Row, summarise
+from zoo.provenance import versions
+from zoo.results import make_case
+from zoo.segment import Network, Segmentation, segment
+from zoo.weights import open_networks
+
+BASELINE = "classical"
+
+
+def score_dataset(
+    entry: Entry,
+    dataset: DataSet,
+    weights: Sequence[str],
+    metrics: Sequence[str],
+    *,
+    definition: str,
+    unmarked: str,
+    out: Path | None,
+    settings: dict[str, str],
+    console: Console,
+) -> dict[str, list[Row]]:
+    """Segment every volume of a data set and score it against its truth.
+
+    Parameters
+    ----------
+    entry
+        Pipeline or network.
+    dataset
+        Volumes with truth.
+    weights
+        Run folders as on the command line.
+    metrics, definition
+        As for :func:`zoo.evaluate.metrics.score`. Centre networks are scored like the others, their
+        markers as objects: ``det_f1`` is the metric made for them.
+    unmarked
+        ``keep`` or ``drop``.
+    out
+        Folder for labels and a report; ``None`` for neither.
+    settings
+        What the report says of the run.
+    console
+        Where progress is shown.
+
+    Returns
+    -------
+    dict
+        Method to its scores, a volume a row: the entry, then the classical baseline.
+    """
+    from zoo.train import device
+
+    device.configure()
+    networks = open_networks(entry, weights)
+    methods: dict[str, list[Row]] = {entry.name: []}
+    if entry.name != BASELINE:
+        methods[BASELINE] = []
+
+    def cases() -> Iterator[Case]:
+        bar = track(dataset.samples, entry.name, console=console, disable=not console.is_terminal)
+        for sample in bar:
+            volume = sample.load()
+            results = {}
+            for name in methods:
+                results[name], row = _score(
+                    registry.get(name), networks, volume, metrics, definition, unmarked
+                )
+                methods[name].append(row)
+            result, row = results[entry.name], methods[entry.name][-1]
+            if out is not None:
+                write_labels(out / "labels" / f"{volume.name}.tif", result.labels, volume.spacing)
+                nuclei = measure(result.labels, volume.spacing, volume.image)
+                yield make_case(
+                    volume.name, volume.image, volume.spacing, result, nuclei, volume.labels, row.values
+                )
+
+    if out is None:
+        for _ in cases():
+            pass
+    else:
+        _report(out / "report.html", entry, cases(), methods, metrics, settings)
+        console.print(f"labels and report.html are in {out}", soft_wrap=True)
+    return methods
+
+
+def _score(
+    entry: Entry,
+    networks: dict[str, Network],
+    volume: Volume,
+    metrics: Sequence[str],
+    definition: str,
+    unmarked: str,
+) -> tuple[Segmentation, Row]:
+    began = time.monotonic()
+    result = segment(entry, networks, volume.image, volume.spacing, unmarked=unmarked)
+    seconds = time.monotonic() - began
+    values = score(volume.labels, result.labels, metrics, spacing=volume.spacing, definition=definition)
+    nuclei = len(renumber(volume.labels)[0])
+    return result, Row(volume.name, volume.group, nuclei, values, seconds)
+
+
+def _report(
+    path: Path,
+    entry: Entry,
+    cases: Iterator[Case],
+    methods: dict[str, list[Row]],
+    metrics: Sequence[str],
+    settings: dict[str, str],
+) -> None:
+    pictured = list(cases)  # the score table stands above the pictures and needs all of them
+    tables = {}
+    for name, rows in methods.items():
+        header = ["volumes", "number", *metrics]
+        lines = [
+            [summary.stage, summary.n, *(f"{summary.mean[m]:.3f} ± {summary.std[m]:.3f}" for m in metrics)]
+            for summary in summarise(rows)
+        ]
+        tables[name] = (header, lines)
+    write_report(
+        path, title=f"{entry.name}: scores", cases=pictured, settings=settings | versions(), tables=tables
+    )

@@ -1,0 +1,135 @@
+"""From an image to labels by any entry of the registry: networks, resampling, watershed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo import forecast
+from zoo.data.prepare import prepare, resample
+from zoo.data.tiles import blend, pad_to, pad_to_multiple
+from zoo.entry import Entry
+from zoo.recipe import Recipe
+
+THRESHOLD = 0.5  # of probabilities resampled to the image's voxels
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network with weights, and the recipe it was made by."""
+
+    recipe: Recipe
+    model: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What came out, and the steps on the way for the report.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int32
+        0 is background.
+    layers
+        Name to (Z, Y, X) float32 map, in the order of the steps.
+    """
+
+    labels: np.ndarray
+    layers: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def predict_probability(
+    network: Network,
+    image: np.ndarray,
+    spacing: Sequence[float],
+    window: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Return the foreground probability of each voxel of an image.
+
+    The whole volume goes through the network in one pass where the memory forecast allows: that is both the
+    fastest and the most exact. Else overlapping windows are blended by Gaussian weights.
+
+    Parameters
+    ----------
+    network
+        Network and recipe.
+    image : (Z, Y, X)
+        At the microscope's voxels.
+    spacing
+        Voxel size (z, y, x) in um.
+    window
+        Working voxels (z, y, x) a pass, multiples of ``2**poolings``; ``None`` leaves it to the forecast,
+        which falls back to the recipe's patch.
+
+    Returns
+    -------
+    (Z, Y, X) float32
+        In 0..1, at the image's voxels.
+    """
+    recipe = network.recipe
+    scaled = prepare(
+        image,
+        spacing,
+        voxel_um=recipe.voxel_um,
+        scaling=recipe.scaling,
+        attenuation=recipe.attenuation,
+    )
+    padded, inside = pad_to_multiple(scaled, recipe.multiple)
+    if window is None and not forecast.fits(recipe, padded.shape):
+        window = recipe.patch
+    if window is None:
+        probability = _forward(network.model, padded)[inside]
+    else:
+        padded, inside = pad_to(scaled, window)
+        probability = blend(padded, lambda part: _forward(network.model, part), window)[inside]
+    return resample(probability, image.shape)
+
+
+def segment(
+    entry: Entry,
+    networks: Mapping[str, Network],
+    image: np.ndarray,
+    spacing: Sequence[float],
+    *,
+    unmarked: str = "keep",
+) -> Segmentation:
+    """Segment an image by an entry of the registry.
+
+    Parameters
+    ----------
+    entry
+        A pipeline, or a network, whose mask falls into its connected components.
+    networks
+        Entry name to network, for the entry or all that it needs.
+    image : (Z, Y, X)
+    spacing
+        Voxel size (z, y, x) in um.
+    unmarked
+        What becomes of nuclei without a centre marker: ``keep`` or ``drop``.
+
+    Returns
+    -------
+    Segmentation
+        At the image's voxels.
+    """
+    assert entry.fuse is not None, f"{entry.name} has no fuse"
+    fuse = entry.fuse.load()
+    if not entry.needs and not entry.trainable:
+        return Segmentation(fuse(image, spacing))
+    maps = {
+        name: predict_probability(networks[name], image, spacing)
+        for name in (entry.needs.values() if entry.needs else (entry.name,))
+    }
+    masks = {name: probability >= THRESHOLD for name, probability in maps.items()}
+    if not entry.needs:
+        return Segmentation(fuse(masks[entry.name]), {f"{entry.name} (probability)": maps[entry.name]})
+    nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
+    layers = {"NSN (nucleus probability)": maps[nsn], "NDN (centre probability)": maps[ndn]}
+    return Segmentation(fuse(masks[nsn], masks[ndn], spacing, unmarked), layers)
+
+
+def _forward(model: Any, image: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict_on_batch(image[None, ..., None].astype(np.float32)))[0, ..., 1]

@@ -1,0 +1,85 @@
+"""Which weights an entry runs with: what the user names, else the default run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.entry import Entry
+from zoo.errors import InputError, unknown
+from zoo.segment import Network
+
+RUNS = Path("runs")  # where 'zoo train NAME' writes without --out: runs/NAME
+
+
+def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
+    """Return the run folder of each network that an entry needs.
+
+    Parameters
+    ----------
+    entry
+        A pipeline or a network.
+    given
+        ``nsn=RUN`` for a part of a pipeline, ``RUN`` for a single network.
+
+    Returns
+    -------
+    dict
+        Entry name to folder; ``runs/NAME`` where nothing was given. Empty where no network is needed.
+
+    Raises
+    ------
+    InputError
+        For a part that the entry does not have, or weights that are not there.
+    """
+    parts = dict(entry.needs) or ({entry.name: entry.name} if entry.trainable else {})
+    found = {name: RUNS / name for name in parts.values()}
+    for word in given:
+        part, equals, folder = word.rpartition("=")
+        if not equals and len(parts) == 1:
+            part = next(iter(parts))
+        if part not in parts:
+            if not parts:
+                raise InputError(f"{entry.name} needs no weights: leave out --weights {word}")
+            if not equals:
+                raise InputError(
+                    f"--weights {word} does not say which network of {entry.name} it is for: give "
+                    + " and ".join(f"--weights {name}=RUN" for name in parts)
+                )
+            raise unknown(f"part of {entry.name}", part, parts)
+        found[parts[part]] = Path(folder)
+    for name, run in found.items():
+        if not run.is_dir():
+            short = next(key for key, value in parts.items() if value == name)
+            raise InputError(
+                f"no weights for {name}: {run} is not there; train them with 'zoo train {name}' or give "
+                f"--weights {short}=RUN"
+            )
+    return found
+
+
+def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
+    """Load the networks that an entry needs.
+
+    Raises
+    ------
+    InputError
+        As :func:`find_runs`; or for weights of another network, or files that cannot be read.
+    """
+    from zoo.train import runs
+    from zoo.train.loop import rebuild
+
+    networks = {}
+    for name, folder in find_runs(entry, given).items():
+        run = runs.open_run(folder)
+        if run.entry.name != name:
+            raise InputError(
+                f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
+            )
+        networks[name] = Network(run.recipe, rebuild(run))
+    return networks
+
+
+def describe_weights(entry: Entry, given: Sequence[str]) -> dict[str, str]:
+    """Return where each network's weights come from, for reports."""
+    return {f"weights of {name}": str(folder) for name, folder in find_runs(entry, given).items()}
