@@ -17,7 +17,7 @@ from zoo.fusion.watershed import Labels, check_spacing, distance_markers, remove
 BLUR = (1.6, 0.8, 0.8)
 POWER = 2 / 3
 MIN_DISTANCE = 5.0
-SMOOTHING = 1.0
+SMOOTHING = 1.5
 MIN_VOLUME = 200.0
 
 

@@ -85,7 +85,7 @@ def split_touching(
 
 
 def distance_markers(
-    mask: Mask, spacing: Sequence[float] = (1, 1, 1), min_distance: float = 4.0, smoothing: float = 1.0
+    mask: Mask, spacing: Sequence[float] = (1, 1, 1), min_distance: float = 5.0, smoothing: float = 1.5
 ) -> Mask:
     """Mark the centres of blob-shaped objects by the peaks of the mask's distance transform.
 
