@@ -118,7 +118,8 @@ class DataSet:
         """Keep the samples of some groups; a group that is not there is an error."""
         self._check(groups)
         kept = tuple(s for s in self.samples if s.group in groups)
-        return DataSet(layout=self.layout, samples=kept, validation=self.validation)
+        names = {sample.name for sample in kept}
+        return DataSet(layout=self.layout, samples=kept, validation=self.validation & names)
 
     def without(self, groups: Sequence[str]) -> DataSet:
         """Leave the samples of some groups out; a group that is not there is an error."""
@@ -205,7 +206,11 @@ def _qcanet(root: Path, spacing: Spacing | None) -> DataSet | None:
         files = Files(image, mask=mask, markers=_partner(root / "images_ndn", image))
         found.append(_sample(files, image.stem, spacing or BBBC050_UM))
     listed = root / "split_list" / "validation.txt"
-    kept = {Path(line).stem for line in listed.read_text().split()} if listed.is_file() else set()
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    kept = {Path(line.strip()).stem for line in lines if line.strip()}
+    gone = sorted(kept - {sample.name for sample in found})
+    if gone:
+        raise InputError(f"{listed} names {', '.join(gone[:10])}: no such image in {root / 'images_raw'}")
     return DataSet(layout="QCANet", samples=tuple(found), validation=frozenset(kept))
 
 
@@ -239,7 +244,9 @@ def _tracking(root: Path, spacing: Spacing | None) -> DataSet | None:
 
 def _group(stem: str) -> str:
     """Return a name without its time point, ``mouse_3`` for ``mouse_3_t012``; splits never part a group."""
-    return re.sub(r"[_-]?(?:t|time|frame)\d+$", "", stem, flags=re.IGNORECASE) or stem
+    # no letter before it: rat1 and rat2 are two animals
+    group = re.sub(r"[_-]?(?<![a-z])(?:t|time|frame)[_-]?\d+$", "", stem, flags=re.IGNORECASE)
+    return group or stem.rstrip("0123456789")
 
 
 def _match(images: Path, truths: Path) -> list[tuple[Path, Path]]:

@@ -88,7 +88,8 @@ def correct_bleaching(frames: np.ndarray) -> np.ndarray:
     """Bring all frames of a time series to the brightness of the first.
 
     Each frame's background (its median) is moved to the first one's and its mean signal above background is
-    scaled to the first one's (ratio method; Miura 2020, F1000Research 9:1494).
+    scaled to the first one's (ratio method; Miura 2020, F1000Research 9:1494). A frame without signal above
+    background is only moved, and so are all where the first has none.
 
     Parameters
     ----------
@@ -101,5 +102,6 @@ def correct_bleaching(frames: np.ndarray) -> np.ndarray:
     frames = np.asarray(frames, np.float32)
     background = np.median(frames, axis=(1, 2, 3), keepdims=True)
     signal = (frames - background).mean(axis=(1, 2, 3), keepdims=True)
-    gain = np.where(signal > 0, signal[:1] / np.where(signal > 0, signal, 1), 1)
+    lit = (signal > 0) & (signal[:1] > 0)
+    gain = np.where(lit, signal[:1] / np.where(lit, signal, 1), 1)
     return background[:1] + (frames - background) * gain.astype(np.float32)

@@ -33,7 +33,7 @@ class Optics:
         Standard deviation of that haze (z, y, x), um.
     attenuation
         Depth at which the light has fallen to 1/e, um; ``math.inf`` for none. Slice 0 is the nearest to the
-        objective.
+        objective; in BBBC050 the last one is.
     offset
         Counts of a voxel without light.
     gain

@@ -47,15 +47,13 @@ def split(dataset: DataSet, validate: Sequence[str], seed: int) -> tuple[list[Sa
     return train, [s for s in dataset.samples if s.name in kept]
 
 
-def load_checked(samples: Sequence[Sample], tick: object = None) -> list[Volume]:
+def load_checked(samples: Sequence[Sample]) -> list[Volume]:
     """Read samples and check that each can be trained on.
 
     Parameters
     ----------
     samples
         What to read.
-    tick
-        Called with no argument after each sample, to show progress; ``None`` for no call.
 
     Raises
     ------
@@ -75,8 +73,6 @@ def load_checked(samples: Sequence[Sample], tick: object = None) -> list[Volume]
         elif not volume.markers.any():
             faults.append(f"{sample.name}: its truth holds no marker")
         volumes.append(volume)
-        if callable(tick):
-            tick()
     if faults:
         listed = "; ".join(faults[:20]) + ("; ..." if len(faults) > 20 else "")
         raise InputError(f"{len(faults)} of {len(samples)} training volumes cannot be used: {listed}")

@@ -271,6 +271,7 @@ def plot_over_time(path: Path, nuclei: Sequence[Nucleus], frames: Sequence[int])
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylim(bottom=0)
+    axes[0].yaxis.get_major_locator().set_params(integer=True)
     axes[-1].set_xlabel("frame")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     with atomic(path) as temporary:

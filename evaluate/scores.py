@@ -18,6 +18,7 @@ from zoo.errors import InputError, unknown
 STAGES = ("0", "1-3", "4-15", "16+", "4+", "all")
 """Groups of volumes by their true number of nuclei, in the order they are shown; ``4+`` joins two of them."""
 
+_DIGITS = len("0.123 ±")  # a mean and its deviation fold here
 _LABEL_SUFFIXES = (".tif", ".tiff", ".npy")
 
 
@@ -118,14 +119,14 @@ def table(title: str, rows: Sequence[Row]) -> Table:
     Returns
     -------
     rich.table.Table
-        To be printed by the caller.
+        To be printed by the caller; cells fold where the terminal is narrow, no digit is cut off.
     """
     timed = any(row.seconds is not None for row in rows)
     metrics = _metrics(rows)
-    shown = Table(title=title)
-    shown.add_column("volume", no_wrap=True)
+    shown = Table(title=title, caption="groups: mean ± standard deviation of their volumes")
+    shown.add_column("volume", overflow="fold", min_width=len("16+ nuclei"))
     for head in ("nuclei", *metrics, *(["seconds"] if timed else [])):
-        shown.add_column(head, justify="right", no_wrap=True)
+        shown.add_column(head, justify="right", overflow="fold", min_width=max(len(head), _DIGITS))
     for row in rows:
         seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
         cells = [escape(row.name), str(row.nuclei), *(f"{row.values[metric]:.3f}" for metric in metrics)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from zoo.train.device import configure
+
+configure()  # before any test imports TensorFlow
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -73,11 +73,11 @@ def _read(history_csv: Path) -> dict[str, np.ndarray]:
 
 
 def _best(history: dict[str, np.ndarray]) -> int | None:
-    """Find the row with the best IoU; None where no row has one."""
+    """Find the row with the best IoU, of equals the last, whose weights are kept; None where none has one."""
     for name in ("val_iou", "iou"):
         values = history.get(name)
         if values is not None and not np.isnan(values).all():
-            return int(np.nanargmax(values))
+            return len(values) - 1 - int(np.nanargmax(values[::-1]))
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -111,6 +112,7 @@ def _fit(
             initial_epoch=first,
             epochs=recipe.epochs,
             callbacks=callbacks,
+            shuffle=False,  # Batches does, from the seed and the epoch alone; Keras would from a global state
             verbose=0,
         )
         history = keeper.history
@@ -191,7 +193,13 @@ def _save(model: keras.Model, path: Any) -> None:
 
 def _load(model: keras.Model, path: Any) -> None:
     try:
-        model.load_weights(path)
-    except (OSError, KeyError, ValueError) as fault:
+        with warnings.catch_warnings():
+            # Keras leaves a layer that finds nothing in the file as it is, and warns
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (OSError, KeyError, ValueError, UserWarning) as fault:
         reason = str(fault).splitlines()[0]
-        raise InputError(f"weights {path} cannot be loaded into {model.name}: {reason}") from None
+        raise InputError(
+            f"weights {path} cannot be loaded into {model.name}, as they are damaged or of another recipe: "
+            f"{reason}"
+        ) from None

@@ -54,10 +54,10 @@ class Bar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Leave a line."""
-        done = epoch + 1 - self.first
-        left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
+        done, to_do = epoch + 1 - self.first, self.epochs - epoch - 1
+        left = _left((time.monotonic() - self.began) / done * to_do)
         self.console.print(
-            f"epoch {epoch + 1}/{self.epochs}  {_values(logs or {})}  about {left / 60:.1f} min left",
+            f"epoch {epoch + 1}/{self.epochs}  {_values(logs or {})}{f'  {left}' if to_do else ''}",
             highlight=False,
             soft_wrap=True,
         )
@@ -65,6 +65,10 @@ class Bar(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Take the bar away."""
         self.bar.stop()
+
+
+def _left(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
 
 
 def _values(logs: Mapping[str, float]) -> str:

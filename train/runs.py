@@ -79,7 +79,7 @@ class Run:
         with atomic(self.path / HISTORY) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
 
 
 def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
@@ -118,11 +118,11 @@ def open_run(path: Path) -> Run:
         settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
         run = Run(path, settings)
         _ = run.entry, run.recipe
-    except (OSError, NotADirectoryError):
+    except OSError:
         raise InputError(
             f"{path} is not a run folder (no {SETTINGS}): give the --out of a 'zoo train'"
         ) from None
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as fault:
         raise InputError(f"{path / SETTINGS} cannot be used: {fault}") from None
     return run
 

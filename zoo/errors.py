@@ -31,6 +31,7 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
         To be raised by the caller.
     """
     names = sorted(allowed)
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    near = get_close_matches(given, names, n=3, cutoff=0.5)
+    near.sort(key=lambda name: sorted(name) != sorted(given))  # swapped letters are nearer than a wrong one
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {given!r}: {hint}allowed are {', '.join(names)}")

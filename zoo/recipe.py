@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -55,9 +56,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("poolings", "base", "kernel", "batch", "epochs", "voxel_um", "lr", "lr_drop"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(
-                    f"{name}={getattr(self, name)} must be above 0; change it with --set {name}=..."
+                    f"{name}={getattr(self, name)} must be above 0 and finite; use --set {name}=..."
                 )
         for name in ("dilate", "patience"):
             if getattr(self, name) < 0:
@@ -136,9 +137,9 @@ def load(recipes: Mapping[str, Recipe], name_or_file: str) -> Recipe:
         raise InputError(f"cannot read recipe {name_or_file}: {fault.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise InputError(f"recipe {name_or_file} is not TOML: {fault}") from None
-    base = values.pop("recipe", "default")
+    base = str(values.pop("recipe", "default"))
     if base not in recipes:
-        raise unknown("recipe", str(base), recipes)
+        raise unknown("recipe", base, recipes)
     return change(recipes[base], values)
 
 

@@ -58,7 +58,7 @@ _QCANET = Source(
 
 _NSN = Recipe(poolings=2, base=8)
 # ours: markers of late nuclei run together on coarser voxels
-_NDN = Recipe(poolings=4, base=4, voxel_um=1.2, patch=(80, 96, 96))
+_NDN = Recipe(poolings=4, base=4, voxel_um=1.4, patch=(64, 80, 80))
 _UNET3D = Recipe(poolings=3, base=8)
 # ours: coarser and fewer, so that the pair trains on synthetic embryos in minutes on two cores
 _COMPACT_NSN = Recipe(poolings=2, base=4, voxel_um=2.0, patch=(48, 56, 56), lr=4e-3, epochs=12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from zoo.segment import Segmentation
 
 Spacing = tuple[float, float, float]
 Segment = Callable[[np.ndarray], Segmentation]
+Watched = Callable[[np.ndarray], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ class Target:
         return self.labels, self.criteria, self.frames, self.over_time
 
 
-def write_results(stack: Stack, spacing: Spacing, segment: Segment, target: Target) -> Iterator[Case]:
+def write_results(
+    stack: Stack, spacing: Spacing, segment: Segment, target: Target, watched: Watched = iter
+) -> Iterator[Case]:
     """Segment the frames of a stack, each on its own, and write what comes out.
 
     Nothing is written before all frames are done.
@@ -66,13 +69,15 @@ def write_results(stack: Stack, spacing: Spacing, segment: Segment, target: Targ
         Takes a frame, (Z, Y, X).
     target
         Where to.
+    watched
+        Hands the frames on one by one, and may show how far they are.
 
     Yields
     ------
     Case
         One a frame, for the report.
     """
-    results = [segment(frame) for frame in stack.frames]
+    results = [segment(frame) for frame in watched(stack.frames)]
     labels = np.stack([result.labels for result in results])
     nuclei = [
         measure(result.labels, spacing, frame, time)
@@ -124,7 +129,7 @@ def make_case(
         name=name,
         image=image,
         spacing=spacing,
-        layers={**result.layers, "Distance (um)": distance},
+        layers={**result.layers, "Distance (µm)": distance},
         labels=result.labels,
         truth=truth,
         scores=scores or {},

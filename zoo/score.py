@@ -16,6 +16,7 @@ from zoo.entry import Entry
 from zoo.evaluate.criteria import measure
 from zoo.evaluate.metrics import score
 from zoo.evaluate.overlap import renumber
+from zoo.evaluate.page import Table
 from zoo.evaluate.report import Case, write_report
 from zoo.evaluate.scores import Row, summarise
 from zoo.provenance import versions
@@ -65,9 +66,6 @@ def score_dataset(
     dict
         Method to its scores, a volume a row: the entry, then the classical baseline.
     """
-    from zoo.train import device
-
-    device.configure()
     networks = open_networks(entry, weights)
     methods: dict[str, list[Row]] = {entry.name: []}
     if entry.name != BASELINE:
@@ -91,12 +89,21 @@ def score_dataset(
                     volume.name, volume.image, volume.spacing, result, nuclei, volume.labels, row.values
                 )
 
+        tables.update({name: _table(rows, metrics) for name, rows in methods.items()})
+
+    tables: dict[str, Table] = {}
     if out is None:
         for _ in cases():
             pass
     else:
-        _report(out / "report.html", entry, cases(), methods, metrics, settings)
-        console.print(f"labels and report.html are in {out}", soft_wrap=True)
+        write_report(
+            out / "report.html",
+            title=f"{entry.name}: scores",
+            cases=cases(),  # taken one at a time; when the last is done, the tables are full
+            settings=settings | versions(),
+            tables=tables,
+        )
+        console.print(f"labels and report.html are in {out}")
     return methods
 
 
@@ -116,23 +123,8 @@ def _score(
     return result, Row(volume.name, volume.group, nuclei, values, seconds)
 
 
-def _report(
-    path: Path,
-    entry: Entry,
-    cases: Iterator[Case],
-    methods: dict[str, list[Row]],
-    metrics: Sequence[str],
-    settings: dict[str, str],
-) -> None:
-    pictured = list(cases)  # the score table stands above the pictures and needs all of them
-    tables = {}
-    for name, rows in methods.items():
-        header = ["volumes", "number", *metrics]
-        lines = [
-            [summary.stage, summary.n, *(f"{summary.mean[m]:.3f} ± {summary.std[m]:.3f}" for m in metrics)]
-            for summary in summarise(rows)
-        ]
-        tables[name] = (header, lines)
-    write_report(
-        path, title=f"{entry.name}: scores", cases=pictured, settings=settings | versions(), tables=tables
-    )
+def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
+    return ["volumes", "number", *metrics], [
+        [summary.stage, summary.n, *(f"{summary.mean[m]:.3f} ± {summary.std[m]:.3f}" for m in metrics)]
+        for summary in summarise(rows)
+    ]

@@ -35,10 +35,11 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
     parts = dict(entry.needs) or ({entry.name: entry.name} if entry.trainable else {})
     found = {name: RUNS / name for name in parts.values()}
     for word in given:
-        part, equals, folder = word.rpartition("=")
-        if not equals and len(parts) == 1:
-            part = next(iter(parts))
-        if part not in parts:
+        part, equals, folder = word.partition("=")
+        named = equals and part in parts
+        if len(parts) == 1 and not named:  # all of the word is the folder, which may have an equals sign
+            (part,), folder = parts, word
+        elif not named:
             if not parts:
                 raise InputError(f"{entry.name} needs no weights: leave out --weights {word}")
             if not equals:
@@ -52,8 +53,8 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
         if not run.is_dir():
             short = next(key for key, value in parts.items() if value == name)
             raise InputError(
-                f"no weights for {name}: {run} is not there; train them with 'zoo train {name}' or give "
-                f"--weights {short}=RUN"
+                f"no weights for {name}: there is no run folder {run}; train them with 'zoo train {name}' or "
+                f"give --weights {short}=RUN"
             )
     return found
 
@@ -66,11 +67,16 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
     InputError
         As :func:`find_runs`; or for weights of another network, or files that cannot be read.
     """
-    from zoo.train import runs
+    folders = find_runs(entry, given)
+    if not folders:
+        return {}  # without the seconds that a framework takes to load
+    from zoo.train import device, runs
+
+    device.configure()
     from zoo.train.loop import rebuild
 
     networks = {}
-    for name, folder in find_runs(entry, given).items():
+    for name, folder in folders.items():
         run = runs.open_run(folder)
         if run.entry.name != name:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import click
@@ -32,10 +33,17 @@ class Zoo(click.Group):
             return super().invoke(ctx)
         except InputError as fault:
             raise Fault(" ".join(str(fault).split())) from None
+        except click.UsageError as fault:  # click prints four lines
+            command = fault.ctx.command_path if fault.ctx else ctx.command_path
+            raise Fault(f"{' '.join(fault.format_message().split())} (see '{command} --help')") from None
         except MemoryError as fault:
             raise Fault(
                 f"not enough memory ({fault}): close other programs, or give a smaller image"
             ) from None
+        except OSError as fault:
+            if fault.filename is None or fault.errno == errno.EPIPE:  # click ends a broken pipe in silence
+                raise
+            raise Fault(f"{fault.filename}: {fault.strerror}; check its name and permissions") from None
 
 
 @click.group(cls=Zoo, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

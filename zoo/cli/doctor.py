@@ -9,7 +9,10 @@ import click
 
 @click.command()
 def doctor() -> None:
-    """Tell which devices are seen, which precision 'auto' would take, and what a GPU lacks."""
+    """Show devices, versions, and the precision that 'auto' takes.
+
+    Where no GPU is found, it says what is missing.
+    """
     from zoo.provenance import versions
     from zoo.train import device
 

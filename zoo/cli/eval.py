@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from zoo import registry
 from zoo.cli.options import (
     PATH,
     check_new,
+    check_writable,
     make_console,
-    make_folder,
     names,
     overwrite_option,
     spacing_option,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.data.datasets import DataSet
     from zoo.evaluate.scores import Row
 
+UNLIMITED = 1000  # columns, as a file or a pipe has no width that numbers would have to be cut to
 SAMPLE = {"embryos": 6, "seed": 100}  # training's synthetic embryos begin at seed 0
 
 
@@ -36,7 +38,14 @@ SAMPLE = {"embryos": 6, "seed": 100}  # training's synthetic embryos begin at se
 @click.option("--embryos", metavar="GROUP,...", help="Only these embryos or groups of the data set.")
 @click.option("--pred", type=PATH, help="Label image or folder of them, from any tool, to be scored.")
 @click.option("--truth", type=PATH, help="True label image or folder of them, files of the same names.")
-@click.option("--metric", "metrics", default="iou,seg,mucov", show_default=True, metavar="NAME,...")
+@click.option(
+    "--metric",
+    "metrics",
+    default="iou,seg,mucov",
+    show_default=True,
+    metavar="NAME,...",
+    help="Of iou, dice, seg, mucov, f1@0.5 (or another overlap), ap50, pq and det_f1.",
+)
 @click.option(
     "--definition",
     type=click.Choice(["standard", "original"]),
@@ -67,28 +76,35 @@ def evaluate(
     unmarked: str,
     overwrite: bool,
 ) -> None:
-    """Score a model on a data set, or label images from any tool against the truth."""
+    """Score a model, or label images from any tool.
+
+    A model runs on a data set, with the classical baseline beside it; label images need --pred and --truth.
+    """
+    entry = registry.get(name)
     from zoo.evaluate.metrics import parse_metrics
 
     chosen = parse_metrics(metrics)
     files = [path for path in (json_file, csv_file, out and out / "report.html") if path]
     check_new(files, overwrite)
     for path in files:
-        make_folder(path.parent)
+        check_writable(path.parent)
     console = make_console()
-    settings = {"metrics": ",".join(chosen), "definition": definition}
+    how = {"metrics": ",".join(chosen), "definition": definition}
     if pred or truth:
-        if not (pred and truth) or data:
-            raise InputError("score label images with both --pred and --truth, and without --data")
-        methods = {"labels": _score_files(pred, truth, chosen, definition, spacing)}
-        settings |= {"pred": str(pred), "truth": str(truth)}
+        if not (pred and truth) or data or embryos or weights or out:
+            raise InputError(
+                "score label images by both --pred and --truth, without --data, --embryos, --weights, --out"
+            )
+        settings = {"pred": str(pred), "truth": str(truth)} | how
+        methods = {"labels": _score_files(pred, truth, chosen, definition, spacing, console)}
     else:
         from zoo.score import score_dataset
         from zoo.weights import describe_weights
 
-        entry = registry.get(name)
-        settings |= describe_weights(entry, weights)
-        settings |= {"model": entry.name, "data": str(data or "synthetic"), "unmarked nuclei": unmarked}
+        settings = {"model": entry.name, **describe_weights(entry, weights)}
+        if entry.needs:
+            settings["unmarked nuclei"] = unmarked
+        settings |= {"data": str(data or "built-in synthetic embryos")} | how
         methods = score_dataset(
             entry,
             _dataset(data, names(embryos), spacing, console),
@@ -120,6 +136,7 @@ def _score_files(
     metrics: tuple[str, ...],
     definition: str,
     spacing: tuple[float, float, float] | None,
+    console: Console,
 ) -> list[Row]:
     from zoo.data import io
     from zoo.evaluate.metrics import score
@@ -129,7 +146,11 @@ def _score_files(
     rows = []
     for name, pred_file, truth_file in pair_labels(pred, truth):
         found, true = io.read_labels(pred_file), io.read_labels(truth_file)
-        um, _ = io.resolve_spacing(true.spacing or found.spacing, spacing, (1.0, 1.0, 1.0))
+        um, where = io.resolve_spacing(true.spacing or found.spacing, spacing, (1.0, 1.0, 1.0))
+        if where == "default" and "det_f1" in metrics:  # the others count voxels
+            console.print(
+                f"{name}: no voxel size in the files, det_f1 takes 1 x 1 x 1 um; give --spacing Z Y X"
+            )
         if found.frames.shape != true.frames.shape:
             raise InputError(
                 f"{pred_file} (shape {found.frames.shape}, t z y x) must have the shape of {truth_file}, "
@@ -150,13 +171,18 @@ def _show(
     from zoo.evaluate import scores
     from zoo.provenance import versions
 
-    output = Console()
     name, rows = next(iter(methods.items()))
-    output.print(scores.table(name, rows))
-    for stage in ("all", "4+"):
-        if len(methods) > 1 and any(row.nuclei >= 4 for row in rows):
-            output.print(f"{stage} volumes" if stage == "all" else "volumes of 4 nuclei and more")
-            output.print(scores.markdown(methods, stage), markup=False, highlight=False)
+    shown = scores.table(name, rows)
+    output = Console(width=None if sys.stdout.isatty() else UNLIMITED)
+    # a terminal that is narrower than the narrowest table breaks its lines, rather than losing digits
+    output.print(shown, width=max(output.width, output.measure(shown).minimum), crop=False)
+    if len(methods) > 1:
+        grown = sum(row.nuclei >= 4 for row in rows)
+        headings = {"all": "all volumes", "4+": "volumes of 4 nuclei and more"}
+        for stage, heading in headings.items():
+            if stage == "all" or 0 < grown < len(rows):  # else it is the same table, or none
+                text = f"\n{heading}:\n{scores.markdown(methods, stage)}"
+                output.print(text, markup=False, highlight=False, soft_wrap=True)
     if json_file:
         content = scores.as_json(settings | versions(), rows)
         others = {other: scores.as_json({}, found) for other, found in methods.items() if other != name}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import PATH, check_new, make_console, make_folder, overwrite_option, spacing_option
+from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
 from zoo.errors import InputError
 
 
@@ -25,12 +25,16 @@ def measure(
     spacing: tuple[float, float, float] | None,
     overwrite: bool,
 ) -> None:
-    """Measure labelled nuclei: volume, surface, position, shape, intensity; over time for a series."""
+    """Measure labelled nuclei, one row each.
+
+    Volume, surface, position, shape and, with --image, intensity; of a series also sums and a plot over time.
+    """
     from zoo.data import io
     from zoo.evaluate import criteria
 
     series_files = [out.with_name(f"{out.stem}_frames.csv"), out.with_name(f"{out.stem}_over_time.png")]
     check_new([out], overwrite)
+    check_writable(out.parent)
     found = io.read_labels(labels)
     pictures = io.read_image(image, channel=channel) if image else None
     if pictures is not None and pictures.frames.shape != found.frames.shape:
@@ -47,7 +51,6 @@ def measure(
         )
     if found.series:
         check_new(series_files, overwrite)
-    make_folder(out.parent)
     nuclei = []
     for index, (time, frame) in enumerate(zip(found.times, found.frames, strict=True)):
         nuclei += criteria.measure(frame, um, pictures.frames[index] if pictures else None, time)
@@ -55,4 +58,4 @@ def measure(
     if found.series:
         criteria.write_frames(series_files[0], criteria.per_frame(nuclei, found.times))
         criteria.plot_over_time(series_files[1], nuclei, found.times)
-    console.print(f"{len(nuclei)} nuclei in {out}", soft_wrap=True)
+    console.print(f"{len(nuclei)} nuclei in {out}")

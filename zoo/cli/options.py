@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,19 @@ def spacing_option() -> Option:
         type=float,
         nargs=3,
         metavar="Z Y X",
+        callback=_check_spacing,
         help="Voxel size in um; overrides what the files say.",
     )
+
+
+def _check_spacing(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[float, float, float] | None
+) -> tuple[float, float, float] | None:
+    if value is None:
+        return None
+    from zoo.data.io import resolve_spacing
+
+    return resolve_spacing(None, value, value)[0]
 
 
 def weights_option() -> Option:
@@ -60,14 +72,17 @@ def names(text: str | None) -> list[str]:
 
 
 def make_console() -> Console:
-    """Return the console for messages; on standard error, so that standard output stays for results."""
+    """Return the console for messages; on standard error, so that standard output stays for results.
+
+    File names are shown as they are: rich would take ``cell[a].tif`` for markup, and break lines in logs.
+    """
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_new(paths: Sequence[Path], overwrite: bool) -> None:
-    """Refuse to replace files that are there, before any work is done.
+    """Refuse to replace files that are there, and any folder, before any work is done.
 
     Raises
     ------
@@ -78,19 +93,21 @@ def check_new(paths: Sequence[Path], overwrite: bool) -> None:
     if there and not overwrite:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise InputError(f"{there[0]}{more} exists: choose another place, or give --overwrite to replace it")
+    for path in there:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: give the name of a file to write")
 
 
-def make_folder(path: Path) -> Path:
-    """Make an output folder and check that it can be written to.
+def check_writable(folder: Path) -> None:
+    """Check, before any work is done, that an output folder can be written to or made; nothing is made yet.
 
     Raises
     ------
     InputError
-        Where that fails.
+        Where it cannot.
     """
-    from zoo.data.write import atomic
-
-    with atomic(path / ".writable"):
-        pass
-    (path / ".writable").unlink()
-    return path
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder} cannot be a folder, as {there} is a file: choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written to: choose a place where you may write")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -14,8 +15,8 @@ from zoo import registry
 from zoo.cli.options import (
     PATH,
     check_new,
+    check_writable,
     make_console,
-    make_folder,
     overwrite_option,
     spacing_option,
     unmarked_option,
@@ -24,7 +25,9 @@ from zoo.cli.options import (
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
+    from zoo.data.io import Spacing, Stack
     from zoo.evaluate.report import Case
+    from zoo.results import Target
 
 
 @click.command()
@@ -35,6 +38,11 @@ if TYPE_CHECKING:
 @spacing_option()
 @click.option("--channel", type=int, help="Channel to take, from 0, where an image has several.")
 @click.option("--frames", metavar="A:B:STEP|N,...", help="Frames of a time series; default all.")
+@click.option(
+    "--correct-bleaching",
+    is_flag=True,
+    help="Bring the frames of a series to the brightness of its first, also for the mean intensities.",
+)
 @unmarked_option()
 @overwrite_option()
 def predict(
@@ -45,61 +53,74 @@ def predict(
     spacing: tuple[float, float, float] | None,
     channel: int | None,
     frames: str | None,
+    correct_bleaching: bool,
     unmarked: str,
     overwrite: bool,
 ) -> None:
-    """Segment images: labels, measurements and a report in a folder."""
-    from zoo.data import io
+    """Segment images: labels, measurements, a report.
+
+    Images that cannot be read are named at the end; the others are done all the same.
+    """
+    entry = registry.get(name)
+    from rich.progress import track
+
+    from zoo.data import io, normalise
     from zoo.evaluate.report import write_report
     from zoo.provenance import versions
     from zoo.results import Target, write_results
     from zoo.segment import segment
     from zoo.weights import describe_weights, find_runs, open_networks
 
-    entry = registry.get(name)
     find_runs(entry, weights)  # missing weights are told before an image is read
     paths = io.list_images(images)
     targets = [Target(out, path.stem) for path in paths]
     _check_names(targets)
     report = out / "report.html"
     check_new([report, *(file for target in targets for file in target.files())], overwrite)
-    make_folder(out)
+    check_writable(out)
     console = make_console()
-    networks = cache(
-        partial(open_networks, entry, weights)
-    )  # opened once the first image is known to be good
+    # opened once, when an image is known to be good
+    networks = cache(partial(open_networks, entry, weights))
     faults: list[str] = []
 
-    def run(path: Path, target: Target) -> Iterator[Case]:
+    def read(path: Path) -> tuple[Stack, Spacing]:
         stack = io.read_image(path, channel=channel, frames=frames)
         default = entry.inputs.spacing_um or (1.0, 1.0, 1.0)
         um, where = io.resolve_spacing(stack.spacing, spacing, default)
         shown = " x ".join(f"{edge:g}" for edge in um)
-        console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}", soft_wrap=True)
-        yield from write_results(
-            stack, um, lambda frame: segment(entry, networks(), frame, um, unmarked=unmarked), target
-        )
+        console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}")
+        if correct_bleaching:
+            stack = replace(stack, frames=normalise.correct_bleaching(stack.frames))
+        return stack, um
 
     def run_all() -> Iterator[Case]:
         for path, target in zip(paths, targets, strict=True):
             try:
-                for case in run(path, target):
-                    console.print(f"{case.name}: {len(case.nuclei)} nuclei", highlight=False)
-                    yield case
+                stack, um = read(path)
             except InputError as fault:  # the others go on
                 faults.append(str(fault))
+                continue
+            run = partial(segment, entry, networks(), spacing=um, unmarked=unmarked)
+            watched = partial(track, description=path.name, console=console, disable=not console.is_terminal)
+            for case in write_results(stack, um, run, target, watched):
+                console.print(f"{case.name}: {len(case.nuclei)} nuclei")
+                yield case
 
     cases = run_all()
     first = next(cases, None)
     if first is not None:
-        settings = {"model": entry.name, "unmarked nuclei": unmarked, **describe_weights(entry, weights)}
+        settings = {"model": entry.name, **describe_weights(entry, weights)}
+        if entry.needs:
+            settings["unmarked nuclei"] = unmarked
+        if correct_bleaching:
+            settings["bleaching"] = "corrected"
         write_report(
             report,
             title=f"Nuclei by {entry.name}",
             cases=chain([first], cases),
             settings=settings | versions(),
         )
-        console.print(f"labels, measurements and report.html are in {out}", soft_wrap=True)
+        console.print(f"labels, measurements and report.html are in {out}")
     if faults:
         raise InputError(
             "; ".join(faults) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
@@ -113,7 +134,7 @@ _SPACING_FROM = {
 }
 
 
-def _check_names(targets: list) -> None:
+def _check_names(targets: list[Target]) -> None:
     stems = [target.stem for target in targets]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from zoo import recipe as recipes
 from zoo import registry
-from zoo.cli.options import PATH, make_console, names, overwrite_option, spacing_option
+from zoo.cli.options import PATH, check_writable, make_console, names, overwrite_option, spacing_option
 from zoo.entry import Entry
 from zoo.errors import InputError
 
@@ -20,23 +21,31 @@ if TYPE_CHECKING:
     from zoo.train.runs import Run
 
 SYNTHETIC = "synthetic"  # what run.json says where there was no --data
+WITH_RESUME = ("name", "out", "devices", "resume")  # all else is in the run folder
 
 
 @click.command()
 @click.argument("name")
 @click.option("--data", type=PATH, help="Data set folder; without it, the built-in synthetic embryos.")
 @click.option("--out", type=PATH, help="Run folder to make; default runs/NAME.")
-@click.option("--recipe", default="default", show_default=True, metavar="NAME|FILE.toml", help="Settings.")
+@click.option(
+    "--recipe",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE.toml",
+    help="Settings; 'zoo info NAME' lists them.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
     default="auto",
     show_default=True,
+    help="Of the arithmetic; 'auto' goes by the GPU.",
 )
 @click.option("--devices", type=int, default=1, show_default=True, help="Number of GPUs to train on.")
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of the run folder.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--exclude", metavar="GROUP,...", help="Embryos or groups that take no part, such as Emb04,Emb10."
 )
@@ -60,7 +69,7 @@ def train(
     spacing: tuple[float, float, float] | None,
     overwrite: bool,
 ) -> None:
-    """Train a model; the run folder holds weights, history and curves."""
+    """Train a model into a run folder: weights, history, curves."""
     entry = registry.get(name)
     if not entry.trainable:
         parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
@@ -69,8 +78,8 @@ def train(
     out = out or Path("runs") / name
     if out.exists() and not (resume or overwrite):
         raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
-    if resume and (data or settings or recipe != "default" or exclude or validate or overwrite):
-        raise InputError("--resume goes on with the run's own data and settings: give it with --out alone")
+    check_writable(out)
+    run = _reopen(out, entry) if resume else None
 
     from zoo.train import device
 
@@ -78,9 +87,9 @@ def train(
     console = make_console()
     found = device.gpus()
     device.check_devices(devices, found)
-    policy = device.choose_precision(precision, found)
-    if resume:
-        run, volumes, checks = _reopen(out, entry)
+    policy = device.choose_precision(run.settings["precision"] if run else precision, found)
+    if run:
+        volumes, checks = _same_data(run)
     else:
         dataset = _dataset(data, spacing, console).without(names(exclude))
         run, volumes, checks = _start(
@@ -91,7 +100,7 @@ def train(
             out,
             seed,
             policy,
-            str(data or SYNTHETIC),
+            str(data.resolve()) if data else SYNTHETIC,  # whole, so that a run resumes from anywhere
             spacing,
             overwrite,
         )
@@ -101,9 +110,10 @@ def train(
     from zoo.train.schedule import watched
 
     history = fit(run, volumes, checks, devices=devices, console=console)
-    best = max(history, key=watched)
+    best = max(reversed(history), key=watched)  # of equals the last, as its weights are kept
     console.print(
-        f"best epoch {best['epoch']:.0f}: IoU {watched(best):.3f}; weights and curves in {run.path}"
+        f"best epoch {best['epoch']:.0f}: {'validation' if checks else 'training'} IoU {watched(best):.3f}; "
+        f"weights and curves are in {run.path}"
     )
 
 
@@ -144,17 +154,35 @@ def _start(
     return runs.create(out, described | {"spacing": spacing}, overwrite=overwrite), volumes, checks
 
 
-def _reopen(out: Path, entry: Entry) -> tuple[Run, list[Volume], list[Volume]]:
-    from zoo.data import datasets
-    from zoo.data.split import load_checked
+def _reopen(out: Path, entry: Entry) -> Run:
     from zoo.train import runs
 
+    context = click.get_current_context()
+    changed = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in WITH_RESUME
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if changed:
+        raise InputError(
+            f"--resume goes on with the run's own data and settings: leave out {', '.join(changed)}"
+        )
     run = runs.open_run(out)
     if run.entry.name != entry.name:
         raise InputError(
             f"{out} is a run of {run.entry.name}, not of {entry.name}: 'zoo train {run.entry.name}'"
         )
-    data = run.settings["data"]
+    return run
+
+
+def _same_data(run: Run) -> tuple[list[Volume], list[Volume]]:
+    """Read the volumes that a run began with."""
+    from zoo.data import datasets
+    from zoo.data.split import load_checked
+    from zoo.train import runs
+
+    data, out = run.settings["data"], run.path
     dataset = (
         datasets.synthetic() if data == SYNTHETIC else datasets.find(Path(data), run.settings["spacing"])
     )
@@ -169,7 +197,7 @@ def _reopen(out: Path, entry: Entry) -> tuple[Run, list[Volume], list[Volume]]:
             f"the data in {data} changed since the run {out} began: train anew into another --out"
         )
     count = len(run.settings["train"])
-    return run, loaded[:count], loaded[count:]
+    return loaded[:count], loaded[count:]
 
 
 def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume], device: str) -> None:
@@ -178,9 +206,8 @@ def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume
     console.print(
         f"{run.entry.name}: {run.entry.size.load()(run.recipe):,} parameters, "
         f"{run.settings['precision']} on {device}; "
-        f"{len(volumes)} volumes train, {len(checks)} validate ({groups})",
-        soft_wrap=True,
+        f"{len(volumes)} volumes train, {len(checks)} validate ({groups})"
     )
     done = run.checkpoint()
     if done:
-        console.print(f"going on after epoch {done[0]}")
+        console.print(f"going on after epoch {done[0]} of {run.recipe.epochs}")

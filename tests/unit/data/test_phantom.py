@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from scipy import ndimage as ndi
 
-from zoo.data.nuclei import STRETCH, draw_nuclei, fit_stage, natural_packing, paint, settle
+from zoo.data.nuclei import STRETCH, Nucleus, draw_nuclei, fit_stage, natural_packing, paint, settle
 from zoo.data.optics import Optics, expose, spread
 from zoo.data.phantom import embryo, embryo_series
 from zoo.errors import InputError
@@ -81,6 +81,28 @@ def test_where_two_overlap_the_nearer_has_the_voxel():
     np.testing.assert_array_equal(both[both > 0], np.where(near <= far, 1, 2)[both > 0])
 
 
+def test_a_nucleus_cut_by_a_plate_keeps_its_larger_piece():
+    stage = fit_stage(2, (40, 60, 60), (1, 1, 1), 0.3)
+    apart = 0.6 * stage.radius / stage.semi_axes[2]
+    whole = Nucleus(np.zeros(3), 1, np.ones(3), np.eye(3), 1)
+    # A plate across x that cuts a cap off the first
+    plate = Nucleus(np.array([0, 0, apart]), 1, np.array([1.3, 1.3, 0.2]), np.eye(3), 1)
+    alone = [paint([nucleus], stage)[1] for nucleus in (whole, plate)]
+    won = (alone[0] < 1) & (alone[0] <= alone[1])
+    assert ndi.label(won)[1] == 2
+    labels, away = paint([whole, plate], stage)
+    assert [ndi.label(labels == number)[1] for number in (1, 2)] == [1, 1]
+    assert labels[20, 30, 30] == 1
+    assert won.sum() / 2 < (labels == 1).sum() < won.sum()
+    assert set(away[labels == 0]) == {1}
+
+
+def test_nuclei_that_cover_one_another_are_refused():
+    stage = fit_stage(12, (40, 60, 60), (1, 1, 1), 0.3)
+    with pytest.raises(InputError, match="does not hold 12 nuclei apart"):
+        paint([Nucleus(np.zeros(3), 1, np.ones(3), np.eye(3), 1)] * 12, stage)
+
+
 def test_forty_touching_nuclei_are_few_components():
     phantom = embryo(0, nuclei=40, packing=0.5)
     assert phantom.labels.max() == 40
@@ -154,6 +176,15 @@ def test_debris_is_seen_and_is_in_no_label():
     assert count == 3
     assert np.bincount(spots.ravel())[1:].min() > 10
     assert added.max() < 0.5 * without.image.max()
+
+
+def test_debris_leaves_the_light_of_nuclei_alone():
+    sharp = Optics(psf=(0, 0, 0), halo=0, attenuation=math.inf, gain=1e-3, read_noise=0, dark=0, hot_pixels=0)
+    options = {"nuclei": 20, "shape": (32, 64, 64), "packing": 0.5, "optics": sharp}
+    without, with_ = (embryo(1, debris=debris, **options) for debris in (0, 60))
+    added = with_.image.astype(int) - without.image
+    assert np.abs(added[with_.mask]).max() < 20
+    assert (added[~with_.mask] > 50).any()
 
 
 def test_nuclei_are_brighter_than_what_is_around_them():

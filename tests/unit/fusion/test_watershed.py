@@ -62,9 +62,10 @@ def test_two_balls_along_a_coarse_z_part_in_the_middle_plane():
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (3, 1, 0.7), (0.5, 1, 2)])
+@pytest.mark.parametrize("margin", [0, 2])
 @pytest.mark.parametrize("seed", range(6))
-def test_each_voxel_goes_to_a_marker_it_reaches_over_the_highest_pass(seed, spacing):
-    mask, centres = blobs(seed)
+def test_each_voxel_goes_to_a_marker_it_reaches_over_the_highest_pass(seed, margin, spacing):
+    mask, centres = (np.pad(array, margin) for array in blobs(seed))
     labels = split_touching(mask, centres, spacing, unmarked="drop")
     numbers, count = ndi.label(centres)
     best = [bottlenecks(mask, tuple(np.argwhere(numbers == k)[0]), spacing) for k in range(1, count + 1)]

@@ -49,6 +49,11 @@ def test_four_curves_and_the_best_epoch_by_validation(tmp_path, lines):
     ]
 
 
+def test_of_equal_epochs_the_last_is_the_best(tmp_path, lines):
+    draw(tmp_path, "epoch,loss,iou\n1,3,.1\n2,2,.2\n3,1,.2\n4,9,.1\n")
+    assert lines[0][0] == "train: 1.000"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,0 +1,186 @@
+"""What every entry of the registry keeps to."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from zoo import registry
+from zoo.data.datasets import Volume
+from zoo.data.phantom import embryo
+from zoo.recipe import change
+from zoo.train.batches import prepare_example
+from zoo.train.loop import build
+from zoo.train.losses import LOSSES
+
+NAMES = [entry.name for entry in registry.entries()]
+TRAINABLE = [entry.name for entry in registry.entries() if entry.trainable]
+RECIPES = [(name, recipe) for name in TRAINABLE for recipe in registry.get(name).recipes]
+DOCS = Path(__file__).parents[2] / "docs" / "models"
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """One synthetic embryo."""
+    made = embryo(0, nuclei=6, shape=(20, 48, 48), debris=0)
+    return Volume(
+        name="phantom",
+        group="phantom",
+        image=made.image,
+        labels=made.labels,
+        mask=made.mask,
+        markers=made.markers,
+        spacing=made.spacing,
+    )
+
+
+def tiny(name):
+    """An entry and its recipe of a second's work."""
+    entry = registry.get(name)
+    return entry, change(entry.recipes["default"], entry.tiny)
+
+
+def cut(name, volume):
+    """A batch of an image and its target, of the size of the tiny recipe's patch."""
+    entry, recipe = tiny(name)
+    example = prepare_example(volume, entry.task, recipe)
+    middle = tuple(
+        slice((n - p) // 2, (n + p) // 2) for n, p in zip(example.image.shape, recipe.patch, strict=True)
+    )
+    image, target = example.image[middle], example.target[middle]
+    assert 0 < target.mean() < 1
+    return image[None, ..., None].astype(np.float32), target[None, ..., None].astype(np.float32)
+
+
+def probability(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+@pytest.fixture
+def bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+# every entry
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_references_resolve(name):
+    entry = registry.get(name)
+    refs = [ref for ref in (entry.build, entry.size, entry.prepare, entry.fuse) if ref]
+    assert refs
+    for ref in refs:
+        assert callable(ref.load())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_partners_are_entries_that_can_be_trained(name):
+    for partner in registry.get(name).needs.values():
+        assert registry.get(partner).trainable
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_of_the_docs_is_there(name):
+    page = DOCS / f"{name}.md"
+    assert page.is_file(), f"docs/models/{name}.md is missing"
+    assert name in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_and_licence_are_stated(name):
+    entry = registry.get(name)
+    assert entry.summary
+    assert entry.source.paper
+    assert entry.source.licence
+    assert entry.source.differs
+
+
+# every entry that can be trained
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_what_training_needs_is_there(name):
+    entry = registry.get(name)
+    assert entry.size
+    assert entry.prepare
+    assert {"default", "paper", "replication"} <= set(entry.recipes)
+    assert (entry.inputs.axes, [port.axes for port in entry.outputs]) == ("NZYXC", ["NZYXC"])
+
+
+@pytest.mark.parametrize("name, recipe", RECIPES)
+def test_sizes_that_the_port_promises_suit_every_recipe(name, recipe):
+    entry = registry.get(name)
+    assert entry.inputs.multiple_of % entry.recipes[recipe].multiple == 0
+
+
+@pytest.mark.parametrize("name, recipe", RECIPES)
+def test_parameters_are_counted_without_building(name, recipe):
+    entry = registry.get(name)
+    assert build(entry, entry.recipes[recipe]).count_params() == entry.size.load()(entry.recipes[recipe])
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_outputs_are_probabilities_of_the_ports_shape_and_type(name, norm):
+    entry, recipe = tiny(name)
+    recipe = change(recipe, {"norm": norm})
+    model = build(entry, recipe)
+    (port,) = entry.outputs
+    sizes = (recipe.multiple, 3 * recipe.multiple, 2 * recipe.multiple)  # free, and not alike
+    images = np.random.default_rng(0).normal(size=(2, *sizes, 1)).astype(np.float32)
+    out = model(images, training=False)
+    assert out.shape == (2, *sizes, 2)
+    assert out.dtype == port.dtype
+    assert model.inputs[0].name == entry.inputs.name
+    assert model.layers[-1].name == port.name
+    found = probability(model, images)
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-5)
+    assert not np.allclose(found[0], found[1])  # it does look at its input
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_volumes_of_a_batch_do_not_see_each_other(name):
+    model = build(*tiny(name))
+    images = np.random.default_rng(0).normal(size=(3, 16, 16, 16, 1)).astype(np.float32)
+    together = probability(model, images)
+    np.testing.assert_allclose(together[1:2], probability(model, images[1:2]), atol=1e-5)
+
+
+@pytest.mark.usefixtures("bfloat16")
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_mixed_precision_answers_in_float32(name):
+    model = build(*tiny(name))
+    assert model.get_layer("logits").compute_dtype == "bfloat16"
+    assert model.get_layer("logits").variable_dtype == "float32"
+    images = np.random.default_rng(0).normal(size=(1, 16, 16, 16, 1)).astype(np.float32)
+    found = probability(model, images)
+    assert found.dtype == np.float32
+    # a softmax in bfloat16 would miss 1 by up to 1/256
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_a_few_steps_lower_the_loss(name, volume):
+    keras.utils.set_random_seed(0)
+    images, targets = cut(name, volume)
+    entry, recipe = tiny(name)
+    model = build(entry, recipe)
+    # eagerly: making the graph takes longer than the steps
+    model.compile(keras.optimizers.Adam(3e-2), LOSSES[recipe.loss], run_eagerly=True)
+    losses = [float(model.train_on_batch(images, targets)) for _ in range(6)]
+    assert losses[-1] < 0.9 * losses[0]
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_saved_weights_give_the_same_answer(name, volume, tmp_path):
+    images, _ = cut(name, volume)
+    once, again = build(*tiny(name)), build(*tiny(name))
+    assert not np.allclose(probability(once, images), probability(again, images))
+    once.save_weights(tmp_path / "a.weights.h5")
+    again.load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(probability(once, images), probability(again, images))

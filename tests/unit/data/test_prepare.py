@@ -1,0 +1,102 @@
+from itertools import product
+
+import numpy as np
+import pytest
+
+from zoo.data.normalise import correct_attenuation, minmax, percentile
+from zoo.data.prepare import prepare, resample, working_shape
+
+
+def naive(image, shape):
+    """Linear interpolation, a voxel at a time: voxels are boxes, outside counts as the nearest voxel."""
+    out = np.zeros(shape)
+    for voxel in product(*map(range, shape)):
+        at = [(i + 0.5) * old / new - 0.5 for i, old, new in zip(voxel, image.shape, shape, strict=True)]
+        for corner in product((0, 1), repeat=3):
+            low = [int(np.floor(a)) for a in at]
+            share = np.prod([a - lo if c else 1 - (a - lo) for a, lo, c in zip(at, low, corner, strict=True)])
+            source = [lo + c for lo, c in zip(low, corner, strict=True)]
+            out[voxel] += share * image[tuple(np.clip(source, 0, np.array(image.shape) - 1))]
+    return out
+
+
+# working_shape
+
+
+@pytest.mark.parametrize(
+    "shape, spacing, voxel_um, expected",
+    [
+        ((51, 128, 128), (1.75, 0.8, 0.8), 0.8, (112, 128, 128)),
+        ((51, 128, 128), (1.75, 0.8, 0.8), 1.6, (56, 64, 64)),
+        ((4, 5, 6), (1, 1, 1), 1, (4, 5, 6)),
+        ((1, 2, 3), (0.1, 0.1, 0.1), 10, (1, 1, 1)),
+    ],
+)
+def test_working_shape(shape, spacing, voxel_um, expected):
+    assert working_shape(shape, spacing, voxel_um) == expected
+
+
+# resample
+
+
+@pytest.mark.parametrize("shape", [(9, 5, 6), (2, 3, 4), (7, 11, 3), (4, 5, 12), (1, 1, 1)])
+def test_resample_is_linear_interpolation_of_boxes(shape):
+    image = np.random.default_rng(0).normal(size=(4, 5, 6))
+    out = resample(image, shape)
+    assert out.dtype == np.float32
+    assert out.shape == shape
+    np.testing.assert_allclose(out, naive(image, shape), atol=1e-5)
+
+
+def test_halving_averages_pairs_and_keeps_the_mean():
+    image = np.random.default_rng(0).normal(size=(8, 6, 4))
+    out = resample(image, (4, 3, 2))
+    np.testing.assert_allclose(out, image.reshape(4, 2, 3, 2, 2, 2).mean(axis=(1, 3, 5)), atol=1e-6)
+
+
+def test_a_single_slice_is_repeated():
+    image = np.arange(6.0).reshape(1, 2, 3)
+    np.testing.assert_array_equal(resample(image, (4, 2, 3)), np.repeat(image, 4, axis=0))
+
+
+def test_the_same_shape_is_the_same_image():
+    image = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    np.testing.assert_array_equal(resample(image, [2, 3, 4]), image)
+
+
+def test_a_mask_comes_back_from_a_finer_grid():
+    mask = np.zeros((6, 8, 8), bool)
+    mask[2:4, 3:6, 1:7] = True
+    finer = resample(mask, (12, 16, 16))
+    assert 0 <= finer.min() <= finer.max() <= 1
+    np.testing.assert_array_equal(resample(finer, mask.shape) >= 0.5, mask)
+
+
+def test_positions_are_kept_under_anisotropic_resampling():
+    ramp = np.broadcast_to(np.arange(10.0)[:, None, None], (10, 4, 4))
+    # voxel i of 20 covers the half of voxel i // 2; the ramp goes on evenly but for the outer halves
+    expected = np.clip((np.arange(20) + 0.5) / 2 - 0.5, 0, 9)
+    np.testing.assert_allclose(resample(ramp, (20, 4, 4))[:, 2, 2], expected, atol=1e-5)
+
+
+# prepare
+
+
+@pytest.mark.parametrize("scaling, scaled", [("percentile", percentile), ("minmax", minmax)])
+@pytest.mark.parametrize("attenuation", [False, True])
+def test_prepare_corrects_then_resamples_then_scales(scaling, scaled, attenuation):
+    rng = np.random.default_rng(1)
+    decay = np.exp(-0.2 * np.arange(7))[:, None, None]
+    image = (100 + 1000 * decay * (rng.random((7, 12, 12)) < 0.2)).astype(np.uint16)
+    out = prepare(image, (2, 0.5, 0.5), voxel_um=1, scaling=scaling, attenuation=attenuation)
+    corrected = correct_attenuation(image) if attenuation else image
+    assert out.shape == (14, 6, 6)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, scaled(resample(corrected, (14, 6, 6))), atol=1e-6)
+
+
+def test_the_input_is_not_changed():
+    image = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    before = image.copy()
+    prepare(image, (1, 1, 1), voxel_um=1, scaling="minmax", attenuation=True)
+    np.testing.assert_array_equal(image, before)

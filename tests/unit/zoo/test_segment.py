@@ -1,0 +1,181 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from zoo import forecast, registry
+from zoo.data.normalise import minmax
+from zoo.data.prepare import resample
+from zoo.fusion import classical
+from zoo.fusion.watershed import split_touching
+from zoo.recipe import Recipe
+from zoo.segment import THRESHOLD, Network, predict_probability, segment
+
+RECIPE = Recipe(poolings=2, base=2, voxel_um=1.0, scaling="minmax", patch=(8, 8, 8))
+UM = (1.0, 1.0, 1.0)
+
+
+class Identity:
+    """A network whose foreground probability is its input; it remembers the shapes it was given."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def predict_on_batch(self, batch):
+        assert batch.dtype == np.float32
+        assert batch.shape[0] == batch.shape[-1] == 1
+        self.shapes.append(batch.shape[1:-1])
+        return np.concatenate([1 - batch, batch], axis=-1)
+
+
+@pytest.fixture
+def plenty(monkeypatch):
+    monkeypatch.setattr(forecast, "fits", lambda recipe, shape: True)
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    monkeypatch.setattr(forecast, "fits", lambda recipe, shape: False)
+
+
+def image(shape=(10, 13, 17), seed=0):
+    return np.random.default_rng(seed).integers(90, 4000, shape).astype(np.uint16)
+
+
+# predict_probability
+
+
+@pytest.mark.usefixtures("plenty")
+@pytest.mark.parametrize("shape", [(10, 13, 17), (8, 8, 8), (1, 2, 3)])
+def test_the_whole_volume_at_once(shape):
+    model = Identity()
+    probability = predict_probability(Network(RECIPE, model), image(shape), UM)
+    assert probability.dtype == np.float32
+    np.testing.assert_array_equal(probability, minmax(image(shape)))
+    assert model.shapes == [tuple(-(-n // 4) * 4 for n in shape)]
+
+
+@pytest.mark.parametrize("window", [(8, 8, 8), (4, 8, 16), (12, 16, 24)])
+def test_windows_give_the_same(window):
+    model = Identity()
+    probability = predict_probability(Network(RECIPE, model), image(), UM, window=window)
+    np.testing.assert_allclose(probability, minmax(image()), atol=1e-5)
+    assert set(model.shapes) == {window}
+
+
+@pytest.mark.usefixtures("scarce")
+def test_little_memory_falls_back_to_the_patch_of_the_recipe():
+    model = Identity()
+    probability = predict_probability(Network(RECIPE, model), image(), UM)
+    np.testing.assert_allclose(probability, minmax(image()), atol=1e-5)
+    assert set(model.shapes) == {(8, 8, 8)}
+    assert len(model.shapes) > 8
+
+
+def test_the_forecast_is_asked_for_what_the_network_would_see(monkeypatch):
+    asked = []
+    monkeypatch.setattr(forecast, "fits", lambda recipe, shape: asked.append((recipe, shape)) or True)
+    predict_probability(Network(RECIPE, Identity()), image(), UM)
+    assert asked == [(RECIPE, (12, 16, 20))]
+
+
+@pytest.mark.usefixtures("plenty")
+def test_anisotropic_voxels_become_cubes_and_come_back():
+    model = Identity()
+    stack = np.broadcast_to(np.linspace(0, 1, 6, dtype=np.float32)[:, None, None], (6, 8, 8))
+    probability = predict_probability(Network(RECIPE, model), stack, (2.0, 0.5, 0.5))
+    assert model.shapes == [(12, 4, 4)]
+    assert probability.shape == (6, 8, 8)
+    # (Z, Y, X) of 12 x 4 x 4 um either way
+    np.testing.assert_allclose(
+        probability, resample(minmax(resample(stack, (12, 4, 4))), (6, 8, 8)), atol=1e-6
+    )
+    np.testing.assert_allclose(probability[1:-1], stack[1:-1], atol=0.05)
+
+
+@pytest.mark.usefixtures("plenty")
+@pytest.mark.parametrize("scaling", ["percentile", "minmax"])
+def test_gain_does_not_matter(scaling):
+    network = Network(replace(RECIPE, scaling=scaling), Identity())
+    brighter = predict_probability(network, image() * 2.5, UM)
+    np.testing.assert_allclose(brighter, predict_probability(network, image(), UM), atol=1e-5)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_attenuation_is_corrected_where_the_recipe_says():
+    stack = np.zeros((12, 16, 16), np.float32)
+    stack[:, 4:9, 4:9] = 1000 * np.exp(-0.2 * np.arange(12))[:, None, None]
+    faded, even = (
+        predict_probability(Network(replace(RECIPE, attenuation=on), Identity()), stack, UM)[11, 6, 6]
+        for on in (False, True)
+    )
+    assert faded == pytest.approx(np.exp(-2.2), rel=1e-3)
+    assert even == pytest.approx(1, rel=1e-3)
+
+
+# segment
+
+
+def balls():
+    """Two balls that touch and one apart, and a voxel in the middle of each of the two."""
+    z, y, x = np.indices((16, 16, 32))
+    inside = [(z - 8) ** 2 + (y - 8) ** 2 + (x - c) ** 2 <= r * r for c, r in ((7, 5), (16, 5), (27, 3))]
+    centres = np.zeros((16, 16, 32))
+    centres[8, 8, 7] = centres[8, 8, 16] = 1
+    return np.logical_or.reduce(inside).astype(np.float32), centres
+
+
+class Constant:
+    """A network that answers with a map of its own."""
+
+    def __init__(self, probability):
+        self.probability = np.asarray(probability, np.float32)
+
+    def predict_on_batch(self, batch):
+        return np.stack([1 - self.probability, self.probability], axis=-1)[None]
+
+
+@pytest.mark.usefixtures("plenty")
+@pytest.mark.parametrize("unmarked, count", [("keep", 3), ("drop", 2)])
+def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
+    mask, centres = balls()
+    networks = {
+        "qcanet_nsn": Network(RECIPE, Identity()),
+        "qcanet_ndn": Network(RECIPE, Constant(centres)),
+    }
+    result = segment(registry.get("qcanet"), networks, mask, UM, unmarked=unmarked)
+    assert result.labels.dtype == np.int32
+    np.testing.assert_array_equal(result.labels, split_touching(mask > 0, centres > 0, UM, unmarked))
+    assert result.labels.max() == count
+    assert list(result.layers) == ["NSN (nucleus probability)", "NDN (centre probability)"]
+    np.testing.assert_array_equal(result.layers["NDN (centre probability)"], centres)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_a_network_alone_gives_the_components_of_its_mask():
+    mask, _ = balls()
+    result = segment(registry.get("unet3d"), {"unet3d": Network(RECIPE, Identity())}, mask, UM)
+    np.testing.assert_array_equal(result.labels, ndimage.label(mask)[0])
+    assert list(result.layers) == ["unet3d (probability)"]
+
+
+@pytest.mark.usefixtures("plenty")
+def test_probabilities_and_not_masks_are_resampled():
+    coarse = np.zeros((8, 8, 8), np.float32)
+    coarse[4, 4, 4] = 1.0
+    network = Network(replace(RECIPE, voxel_um=2.0), Constant(coarse))
+    found = segment(registry.get("unet3d"), {"unet3d": network}, image((16, 16, 16)), UM)
+    # a voxel of 2 um, linear in between: 8 voxels of 27/64 each, all below one half
+    assert found.layers["unet3d (probability)"].max() == pytest.approx(27 / 64)
+    assert found.labels.max() == 0
+    np.testing.assert_array_equal(found.labels > 0, found.layers["unet3d (probability)"] >= THRESHOLD)
+
+
+def test_the_classical_pipeline_needs_no_network():
+    mask, _ = balls()
+    noisy = 100 + 1000 * mask + np.random.default_rng(0).normal(0, 10, mask.shape)
+    result = segment(registry.get("classical"), {}, noisy, UM)
+    np.testing.assert_array_equal(result.labels, classical.segment(noisy, UM))
+    assert result.labels.max() >= 2
+    assert result.layers == {}

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo import registry
+from zoo.errors import InputError
+from zoo.weights import describe_weights, find_runs, open_networks
+
+QCANET, NSN, CLASSICAL = (registry.get(name) for name in ("qcanet", "qcanet_nsn", "classical"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(*folders):
+    for folder in folders:
+        Path(folder).mkdir(parents=True)
+
+
+def test_default_folders(here):
+    make("runs/qcanet_nsn", "runs/qcanet_ndn")
+    assert find_runs(NSN, []) == {"qcanet_nsn": Path("runs/qcanet_nsn")}
+    expected = {"qcanet_nsn": Path("runs/qcanet_nsn"), "qcanet_ndn": Path("runs/qcanet_ndn")}
+    assert find_runs(QCANET, []) == expected
+
+
+def test_what_is_given_goes_before_the_default(here):
+    make("runs/qcanet_ndn", "mine", "runs/lr=0.1")
+    assert find_runs(QCANET, ["nsn=mine"]) == {
+        "qcanet_nsn": Path("mine"),
+        "qcanet_ndn": Path("runs/qcanet_ndn"),
+    }
+    assert find_runs(QCANET, ["nsn=runs/lr=0.1", "ndn=mine", "ndn=runs/qcanet_ndn"]) == {
+        "qcanet_nsn": Path("runs/lr=0.1"),
+        "qcanet_ndn": Path("runs/qcanet_ndn"),
+    }
+
+
+@pytest.mark.parametrize("word", ["mine", "qcanet_nsn=mine"])
+def test_a_single_network_needs_no_part(here, word):
+    make("mine")
+    assert find_runs(NSN, [word]) == {"qcanet_nsn": Path("mine")}
+    make("qcanet_nsn")
+    assert find_runs(NSN, ["qcanet_nsn"]) == {"qcanet_nsn": Path("qcanet_nsn")}
+
+
+def test_a_folder_of_a_single_network_may_have_an_equals_sign(here):
+    make("runs/lr=0.1")
+    for word in ("runs/lr=0.1", "qcanet_nsn=runs/lr=0.1"):
+        assert find_runs(NSN, [word]) == {"qcanet_nsn": Path("runs/lr=0.1")}
+
+
+@pytest.mark.parametrize(
+    "entry, given, words",
+    [
+        (QCANET, [], r"no weights for qcanet_nsn: .*'zoo train qcanet_nsn' or give --weights nsn=RUN"),
+        (QCANET, ["nsn=mine"], r"no weights for qcanet_ndn: .* --weights ndn=RUN"),
+        (QCANET, ["nsn"], "--weights nsn does not say"),
+        (QCANET, ["mine"], "--weights mine does not say which .*--weights nsn=RUN and --weights ndn=RUN"),
+        (QCANET, ["nsm=mine", "ndn=mine"], "unknown part of qcanet 'nsm': did you mean 'nsn'"),
+        (NSN, ["none"], "no weights for qcanet_nsn: .*none"),
+        (CLASSICAL, ["mine"], "classical needs no weights: leave out --weights mine"),
+    ],
+)
+def test_what_cannot_be_found(here, entry, given, words):
+    make("mine")
+    with pytest.raises(InputError, match=words):
+        find_runs(entry, given)
+
+
+def test_no_network_no_weights(here):
+    assert find_runs(CLASSICAL, []) == {}
+    assert open_networks(CLASSICAL, []) == {}
+    assert describe_weights(CLASSICAL, []) == {}
+
+
+def test_described_for_reports(here):
+    make("a", "b")
+    assert describe_weights(QCANET, ["nsn=a", "ndn=b"]) == {
+        "weights of qcanet_nsn": "a",
+        "weights of qcanet_ndn": "b",
+    }
+
+
+def test_weights_of_another_network(here):
+    make("run")
+    recipe = NSN.recipes["default"].to_dict()
+    (here / "run" / "run.json").write_text(json.dumps({"entry": "qcanet_ndn", "recipe": recipe}))
+    with pytest.raises(InputError, match="run holds weights of qcanet_ndn, not of qcanet_nsn"):
+        open_networks(NSN, ["run"])
+
+
+def test_a_folder_that_is_no_run(here):
+    make("run")
+    with pytest.raises(InputError, match="run is not a run folder"):
+        open_networks(NSN, ["run"])
