@@ -38,6 +38,8 @@ class Volume:
         Nucleus voxels and centre markers.
     spacing
         Voxel size (z, y, x) in um.
+    spacing_from
+        ``given`` (by the user or the data set's paper), ``metadata`` or ``default``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Volume:
     mask: np.ndarray
     markers: np.ndarray
     spacing: Spacing
+    spacing_from: str = "given"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +294,7 @@ def _load(files: Files, name: str, group: str, spacing: Spacing | None) -> Volum
             raise InputError(
                 f"{path} (shape {array.shape}) must have the shape of {files.image}, {image.shape}"
             )
-    um, _ = io.resolve_spacing(stack.spacing, spacing, (1.0, 1.0, 1.0))
+    um, where = io.resolve_spacing(stack.spacing, spacing, (1.0, 1.0, 1.0))
     return Volume(
         name=name,
         group=group,
@@ -300,6 +303,7 @@ def _load(files: Files, name: str, group: str, spacing: Spacing | None) -> Volum
         mask=mask,
         markers=markers_from_labels(labels) if markers is None else markers,
         spacing=um,
+        spacing_from=where,
     )
 
 

@@ -27,11 +27,13 @@ def nuclear_centres(labels: np.ndarray) -> np.ndarray:
     centres : (N, 3) int
         Voxel index (z, y, x), in the order of the labels; N may be 0.
     """
+    ids, dense = np.unique(
+        labels, return_inverse=True
+    )  # find_objects wants a slot for each number up to the largest
+    dense = dense.reshape(labels.shape) + (ids[0] != 0)
     centres = []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        voxels = np.argwhere(labels[box] == label)
+    for label, box in enumerate(ndimage.find_objects(dense), start=1):
+        voxels = np.argwhere(dense[box] == label)
         nearest = ((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1).argmin()
         centres.append(voxels[nearest] + [side.start for side in box])
     return np.array(centres, int).reshape(-1, 3)

@@ -92,7 +92,7 @@ def write_report(
     settings
         What was run: command, weights, parameters, versions.
     tables
-        Score tables by caption: header and rows. Read after the last case, so that it may be filled till then.
+        Score tables by caption: header and rows. Read after the last case, so it may be filled till then.
 
     Returns
     -------

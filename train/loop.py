@@ -95,6 +95,8 @@ def _fit(
     run: Run, model: keras.Model, examples: list[Example], checks: list[Example], console: Console
 ) -> list[Row]:
     recipe = run.recipe
+    for torn in run.path.glob(".????????.*"):  # what a kill left of a file that was being written
+        torn.unlink()
     done = run.checkpoint()
     first = 0
     if done is not None:

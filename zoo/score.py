@@ -75,6 +75,8 @@ def score_dataset(
         bar = track(dataset.samples, entry.name, console=console, disable=not console.is_terminal)
         for sample in bar:
             volume = sample.load()
+            if volume.spacing_from == "default" and sample is dataset.samples[0]:
+                console.print("no voxel size in the files: taking 1 x 1 x 1 um; --spacing Z Y X overrides")
             results = {}
             for name in methods:
                 results[name], row = _score(

@@ -208,6 +208,8 @@ def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume
         f"{run.settings['precision']} on {device}; "
         f"{len(volumes)} volumes train, {len(checks)} validate ({groups})"
     )
+    if any(volume.spacing_from == "default" for volume in volumes):
+        console.print("no voxel size in the files: taking 1 x 1 x 1 um (z, y, x); --spacing Z Y X overrides")
     done = run.checkpoint()
     if done:
         console.print(f"going on after epoch {done[0]} of {run.recipe.epochs}")
