@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: install demo test test-all lint bench clean
+.PHONY: install demo test lint bench
 
 install: $(VENV)/installed
 

@@ -15,7 +15,7 @@ from zoo.data.targets import markers_from_labels
 from zoo.errors import InputError
 
 Spacing = io.Spacing
-BBBC050_UM = (1.75, 0.8, 0.8)  # stated by the paper; its files hold no voxel size
+BBBC050_UM = (1.75, 0.8, 0.8)  # stated by the paper; what is taken where neither file nor user tells
 LAYOUTS = """a data set is a folder with
   Images/ and GroundTruth_QCANet/ [GroundTruth_NSN/ GroundTruth_NDN/]   (BBBC050), or
   images_raw/ and images_nsn/ [images_ndn/ split_list/]                 (QCANet), or
@@ -39,7 +39,7 @@ class Volume:
     spacing
         Voxel size (z, y, x) in um.
     spacing_from
-        ``given`` (by the user or the data set's paper), ``metadata`` or ``default``.
+        ``given``, ``metadata`` or ``default`` (:data:`BBBC050_UM`).
     """
 
     name: str
@@ -197,7 +197,7 @@ def _bbbc050(root: Path, spacing: Spacing | None) -> DataSet | None:
     found = []
     for image, labels in _match(root / "Images", root / "GroundTruth_QCANet"):
         files = Files(image, labels=labels, mask=_partner(masks, image), markers=_partner(markers, image))
-        found.append(_sample(files, image.stem.split("_")[0], spacing or BBBC050_UM))
+        found.append(_sample(files, image.stem.split("_")[0], spacing))
     return DataSet(layout="BBBC050", samples=tuple(found))
 
 
@@ -207,7 +207,7 @@ def _qcanet(root: Path, spacing: Spacing | None) -> DataSet | None:
     found = []
     for image, mask in _match(root / "images_raw", root / "images_nsn"):
         files = Files(image, mask=mask, markers=_partner(root / "images_ndn", image))
-        found.append(_sample(files, image.stem, spacing or BBBC050_UM))
+        found.append(_sample(files, _group(image.stem), spacing))
     listed = root / "split_list" / "validation.txt"
     lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
     kept = {Path(line.strip()).stem for line in lines if line.strip()}
@@ -253,8 +253,7 @@ def _group(stem: str) -> str:
 
 
 def _match(images: Path, truths: Path) -> list[tuple[Path, Path]]:
-    by_stem = {path.stem: path for path in io.list_images([images])}
-    truth_by_stem = {path.stem: path for path in io.list_images([truths])}
+    by_stem, truth_by_stem = _by_stem(images), _by_stem(truths)
     lonely = [f"{images.name}/{s}" for s in sorted(by_stem.keys() - truth_by_stem.keys())]
     lonely += [f"{truths.name}/{s}" for s in sorted(truth_by_stem.keys() - by_stem.keys())]
     if lonely:
@@ -263,6 +262,15 @@ def _match(images: Path, truths: Path) -> list[tuple[Path, Path]]:
             f"{', '.join(lonely[:10])}{' ...' if len(lonely) > 10 else ''}; add them or move these away"
         )
     return [(by_stem[stem], truth_by_stem[stem]) for stem in sorted(by_stem)]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in io.list_images([folder]):
+        if path.stem in found:
+            raise InputError(f"{path} and {found[path.stem].name} have one name: keep one of them")
+        found[path.stem] = path
+    return found
 
 
 def _partner(folder: Path, image: Path) -> Path | None:
@@ -294,7 +302,7 @@ def _load(files: Files, name: str, group: str, spacing: Spacing | None) -> Volum
             raise InputError(
                 f"{path} (shape {array.shape}) must have the shape of {files.image}, {image.shape}"
             )
-    um, where = io.resolve_spacing(stack.spacing, spacing, (1.0, 1.0, 1.0))
+    um, where = io.resolve_spacing(stack.spacing, spacing, BBBC050_UM)
     return Volume(
         name=name,
         group=group,

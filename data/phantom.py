@@ -218,9 +218,6 @@ def _picture(
     """Paint the nuclei, light them and take their picture."""
     labels, away = paint(cast, stage)
     markers = markers_from_labels(labels)
-    owned = np.where(markers, labels, 0)
-    # Of two balls that touch over a face, the one of the lower number steps back
-    markers &= ndi.maximum_filter(owned, footprint=ndi.generate_binary_structure(3, 1)) == owned
     # Each takes its random numbers from its own stream, so that one does not change another
     grain, spots, noise = rng.spawn(3)
     glow = np.array([0.0] + [nucleus.glow * SHAPES[nucleus.phase][2] for nucleus in cast], np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+FACES = ndimage.generate_binary_structure(3, 1)
 MARKER_RADIUS = 2  # voxels; the 33-voxel balls of BBBC050's GroundTruth_NDN
 
 
@@ -46,8 +47,8 @@ def markers_from_labels(labels: np.ndarray, radius: int = MARKER_RADIUS) -> np.n
     ----------
     labels : (Z, Y, X) int
     radius
-        In voxels. A ball is cut where it would leave its object, so that each object keeps one marker of its
-        own however small it is.
+        In voxels. A ball is cut where it would leave its object, and of two that touch over a face the one
+        with the lower number steps back, so that each object keeps a marker of its own.
 
     Returns
     -------
@@ -61,7 +62,9 @@ def markers_from_labels(labels: np.ndarray, radius: int = MARKER_RADIUS) -> np.n
         box = tuple(slice(at, at + 2 * radius + 1) for at in (z, y, x))
         out[box] |= shape & (padded[box] == labels[z, y, x])
     inside = tuple(slice(radius, radius + n) for n in labels.shape)
-    return out[inside]
+    markers = out[inside]
+    owned = np.where(markers, labels, 0)
+    return markers & (ndimage.maximum_filter(owned, footprint=FACES) == owned)
 
 
 def dilate(markers: np.ndarray, steps: int) -> np.ndarray:
@@ -71,4 +74,4 @@ def dilate(markers: np.ndarray, steps: int) -> np.ndarray:
     """
     if steps == 0:
         return markers
-    return ndimage.binary_dilation(markers, ndimage.generate_binary_structure(3, 1), iterations=steps)
+    return ndimage.binary_dilation(markers, FACES, iterations=steps)

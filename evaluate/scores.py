@@ -227,28 +227,29 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write a line a volume: name, group, stage, nuclei, a column a metric, seconds.
+def write_csv(path: Path, rows_by_method: Mapping[str, Sequence[Row]]) -> None:
+    """Write a line a method and volume: method, name, group, stage, nuclei, a column a metric, seconds.
 
     Parameters
     ----------
     path
         File to write or replace.
-    rows
-        One a volume, all with the same metrics.
+    rows_by_method
+        For each method a row a volume, all with the same metrics.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    metrics = _metrics(rows)
+    metrics = _metrics(row for rows in rows_by_method.values() for row in rows)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["name", "group", "stage", "nuclei", *metrics, "seconds"])
-        for row in rows:
-            known = [row.name, row.group, stage_of(row.nuclei), row.nuclei]
-            writer.writerow([*known, *(row.values[metric] for metric in metrics), row.seconds])
+        writer.writerow(["method", "name", "group", "stage", "nuclei", *metrics, "seconds"])
+        for method, rows in rows_by_method.items():
+            for row in rows:
+                known = [method, row.name, row.group, stage_of(row.nuclei), row.nuclei]
+                writer.writerow([*known, *(row.values[metric] for metric in metrics), row.seconds])
 
 
 def pair_labels(pred: Path, truth: Path) -> list[tuple[str, Path, Path]]:

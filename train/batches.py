@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+from scipy import ndimage
 
 from zoo.data import augment
 from zoo.data.datasets import Volume
-from zoo.data.prepare import prepare, resample
+from zoo.data.resample import resample
 from zoo.data.targets import dilate
 from zoo.data.tiles import pad_to
-from zoo.entry import Task
+from zoo.entry import Entry
+from zoo.errors import InputError
 from zoo.recipe import Recipe
 
 
@@ -25,15 +28,16 @@ class Example:
     target: np.ndarray
 
 
-def prepare_example(volume: Volume, task: Task, recipe: Recipe) -> Example:
+def prepare_example(volume: Volume, entry: Entry, recipe: Recipe) -> Example:
     """Bring a volume and its target to the network's grid.
 
     Parameters
     ----------
     volume
         Image and truth at the microscope's voxels.
-    task
-        ``centres`` learns the markers, dilated as the recipe says; else the mask.
+    entry
+        Says how an image is prepared; one that finds centres learns the markers, dilated as the recipe says,
+        any other the mask.
     recipe
         Voxel size, scaling, dilation and patch.
 
@@ -41,22 +45,32 @@ def prepare_example(volume: Volume, task: Task, recipe: Recipe) -> Example:
     -------
     Example
         Mirrored at its faces up to the patch where it is smaller.
+
+    Raises
+    ------
+    InputError
+        Where nothing, or less than half of the markers, is left of the target on the network's grid.
     """
-    image = prepare(
-        volume.image,
-        volume.spacing,
-        voxel_um=recipe.voxel_um,
-        scaling=recipe.scaling,
-        attenuation=recipe.attenuation,
-    )
-    truth = dilate(volume.markers, recipe.dilate) if task == "centres" else volume.mask
+    assert entry.prepare is not None, f"{entry.name} has a network and no way to prepare its images"
+    image = entry.prepare.load()(volume.image, volume.spacing, recipe)
+    centres = entry.task == "centres"
+    truth = dilate(volume.markers, recipe.dilate) if centres else volume.mask
     target = resample(truth, image.shape) >= 0.5
+    left, wanted = (ndimage.label(target)[1], ndimage.label(truth)[1]) if centres else (target.any(), 1)
+    if left < wanted / 2:
+        lost, more = ("markers", " or a larger dilate") if centres else ("nuclei", "")
+        raise InputError(
+            f"{volume.name}: its {lost} vanish on voxels of {recipe.voxel_um:g} um, as they are smaller: "
+            f"--set a smaller voxel_um{more}"
+        )
     # float16 halves what stays in memory; 11 bits are more than the noise leaves
     return Example(pad_to(image, recipe.patch)[0].astype(np.float16), pad_to(target, recipe.patch)[0])
 
 
 class Batches(keras.utils.PyDataset):
-    """Crops of the recipe's patch, one a volume an epoch, in a new order each epoch.
+    """Crops of the recipe's patch, in a new order each epoch.
+
+    A volume gives as many crops an epoch as patches fit into its size, at least one.
 
     What a batch holds depends on (seed, epoch, batch) alone, so that a resumed run sees what the
     uninterrupted one would have seen.
@@ -80,12 +94,15 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.epoch = epoch
         self.change = augment.chosen(recipe.augment)
+        size = math.prod(recipe.patch)
+        times = [max(1, example.image.size // size) for example in examples]
+        self.crops = np.repeat(np.arange(len(examples)), times)
 
     def __len__(self) -> int:
-        return -(-len(self.examples) // self.recipe.batch)
+        return -(-len(self.crops) // self.recipe.batch)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.examples))
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.crops)
         chosen = order[index * self.recipe.batch : (index + 1) * self.recipe.batch]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         return _stack([self.change(*_crop(self.examples[i], self.recipe.patch, rng), rng) for i in chosen])

@@ -39,7 +39,13 @@ def gpus() -> list[Device]:
     if keras.backend.backend() != "tensorflow":
         from keras.distribution import list_devices
 
-        return [Device(name, None) for name in list_devices("gpu")]
+        try:
+            return [Device(name, None) for name in list_devices("gpu")]
+        except (
+            AttributeError,
+            RuntimeError,
+        ):  # torch's backend has no list, JAX's raises where there is none
+            return []
     import tensorflow as tf
 
     found = []
@@ -80,18 +86,20 @@ def choose_precision(asked: str, found: list[Device]) -> str:
     return "float32"
 
 
-def check_devices(asked: int, found: list[Device]) -> None:
-    """Check that there are as many GPUs as asked for; one device is always there.
+def check_devices(asked: int, found: list[Device], batch: int) -> None:
+    """Check that there are as many GPUs as asked for, and a volume for each; one device is always there.
 
     Raises
     ------
     InputError
-        For fewer than one, or more than there are.
+        For fewer than one, more than there are, or a batch that cannot be shared equally.
     """
     if asked < 1 or asked > max(1, len(found)):
         raise InputError(
             f"--devices {asked}: {len(found)} GPUs were found; give a number from 1 to {max(1, len(found))}"
         )
+    if batch % asked:
+        raise InputError(f"--devices {asked} cannot share batch={batch} equally: --set batch={asked}")
 
 
 def missing_for_gpu() -> list[str]:

@@ -44,6 +44,7 @@ def rebuild(run: Run) -> keras.Model:
         raise InputError(f"{run.path} holds no weights yet ({run.best.name}): train it for an epoch at least")
     model = build(run.entry, run.recipe)
     _load(model, run.best)
+    model.jit_compile = False  # XLA would compile anew for each shape of image
     return model
 
 
@@ -81,8 +82,8 @@ def fit(
     entry, recipe, seed = run.entry, run.recipe, int(run.settings["seed"])
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(run.settings["precision"])
-    examples = [prepare_example(v, entry.task, recipe) for v in train]
-    checks = [prepare_example(v, entry.task, recipe) for v in validation]
+    examples = [prepare_example(v, entry, recipe) for v in train]
+    checks = [prepare_example(v, entry, recipe) for v in validation]
     try:
         with _shared_by(devices):
             model = _compile(build(entry, recipe), recipe)
@@ -105,18 +106,22 @@ def _fit(
     history = run.history()
     if first < recipe.epochs and not should_stop(recipe, history):
         keeper = _Keeper(run, build(run.entry, recipe), history)
-        callbacks: list[Any] = [keeper, Bar(console, recipe.epochs, first)]
+        bar = Bar(console, recipe.epochs, first)
+        callbacks: list[Any] = [keeper, bar]
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
-        model.fit(
-            Batches(examples, recipe, int(run.settings["seed"]), epoch=first),
-            validation_data=WholeVolumes(checks, recipe.multiple) if checks else None,
-            initial_epoch=first,
-            epochs=recipe.epochs,
-            callbacks=callbacks,
-            shuffle=False,  # Batches does, from the seed and the epoch alone; Keras would from a global state
-            verbose=0,
-        )
+        try:
+            model.fit(
+                Batches(examples, recipe, int(run.settings["seed"]), epoch=first),
+                validation_data=WholeVolumes(checks, recipe.multiple) if checks else None,
+                initial_epoch=first,
+                epochs=recipe.epochs,
+                callbacks=callbacks,
+                shuffle=False,  # Batches does, by seed and epoch; Keras would by a global state
+                verbose=0,
+            )
+        finally:
+            bar.bar.stop()  # Ctrl-C and faults do not reach its end
         history = keeper.history
     plot_history(run.path / "history.csv", run.path / "learning_curve.png")
     return history
@@ -199,8 +204,8 @@ def _load(model: keras.Model, path: Any) -> None:
             # Keras leaves a layer that finds nothing in the file as it is, and warns
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
-    except (OSError, KeyError, ValueError, UserWarning) as fault:
-        reason = str(fault).splitlines()[0]
+    except (OSError, KeyError, ValueError, RuntimeError, UserWarning) as fault:
+        reason = (str(fault) or type(fault).__name__).splitlines()[0]
         raise InputError(
             f"weights {path} cannot be loaded into {model.name}, as they are damaged or of another recipe: "
             f"{reason}"

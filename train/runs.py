@@ -65,14 +65,26 @@ class Run:
         return self.path / f"last-{epoch:04d}.weights.h5"
 
     def history(self) -> list[Row]:
-        """Return the finished epochs; one that was cut off before its checkpoint does not count."""
+        """Return the finished epochs; one that was cut off before its checkpoint does not count.
+
+        Raises
+        ------
+        InputError
+            Where the file is missing or damaged.
+        """
         done = self.checkpoint()
         path = self.path / HISTORY
-        if done is None or not path.is_file():
+        if done is None:
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-        return [row for row in rows if row["epoch"] <= done[0]]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+            finished = [row for row in rows if row["epoch"] <= done[0]]
+        except (OSError, ValueError, KeyError, TypeError):
+            finished = []
+        if [row["epoch"] for row in finished] != list(range(1, done[0] + 1)):
+            raise InputError(f"{path} does not hold the {done[0]} epochs of {done[1].name}: train anew")
+        return finished
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write ``history.csv`` anew."""
@@ -91,7 +103,7 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
         Where the folder exists: a run is never mixed with another; one that is not a run is never removed.
     """
     if path.exists():
-        run_like = (path / SETTINGS).is_file()
+        run_like = (path / SETTINGS).is_file() and not path.is_symlink()
         if not overwrite:
             raise InputError(
                 f"{path} exists: go on with --resume, start anew with --overwrite, or choose --out"
@@ -134,6 +146,7 @@ def describe(
     seed: int,
     precision: str,
     data: str,
+    spacing: tuple[float, float, float] | None,
     train: Sequence[Volume],
     validation: Sequence[Volume],
 ) -> dict[str, Any]:
@@ -144,6 +157,7 @@ def describe(
         "seed": seed,
         "precision": precision,
         "data": data,
+        "spacing": spacing,
         "fingerprint": fingerprint([*train, *validation]),
         "train": [v.name for v in train],
         "validation": [v.name for v in validation],

@@ -88,7 +88,8 @@ class Entry:
     size
         Function of a recipe that returns the number of parameters, without a framework.
     prepare
-        Function that brings an image to the network's voxels and scale.
+        Function of image (Z, Y, X), spacing in um and recipe that brings the image to the network's voxels
+        and scale.
     fuse
         Function that turns the outputs into labels.
     needs

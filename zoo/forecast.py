@@ -11,16 +11,15 @@ import psutil
 from zoo.recipe import Recipe
 
 SHARE = 0.7  # of what is free; the rest is for what else the machine does
-# Measured peaks over the sum below were 0.9 to 1.2 (benchmarks/bench_inference.py)
-MARGIN = 1.3
+MARGIN = 1.3  # over the tensors below; so chosen that forecasts meet measured peaks (docs/benchmarks.md)
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def bytes_needed(recipe: Recipe, shape: Sequence[int]) -> int:
     """Forecast the peak memory of one forward pass in float32.
 
-    At the widest place, the last level of the way up, these live at once: the joined features (6 x base), the
-    result of the first convolution (2 x base), the workspace of a convolution and the skip being joined.
+    At the widest place, the last level of the way up, these live at once, in channels of the full size: the
+    features from below (4 x base) and the skip (2 x base) being joined, and the joined ones (6 x base).
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ def bytes_needed(recipe: Recipe, shape: Sequence[int]) -> int:
     int
         Bytes beyond those of the program and the volume itself.
     """
-    channels = 6 * recipe.base + 4 * recipe.base + 2 * recipe.base
+    channels = (4 + 2 + 6) * recipe.base
     return int(MARGIN * 4 * channels * math.prod(shape))
 
 

@@ -47,7 +47,7 @@ def _image(multiple_of: int = 1) -> Port:
 
 _PROBABILITY = Port(name="probability", axes="NZYXC", dtype="float32")
 _LABELS = Port(name="labels", axes="ZYX", dtype="int32")
-_PREPARE = Ref("zoo.data.prepare:prepare")
+_PREPARE = Ref("zoo.prepare:isotropic")
 _SIZE = Ref("zoo.models.size:unet_parameters")
 _QCANET = Source(
     paper="Tokuoka et al. 2020, npj Systems Biology and Applications 6:32",

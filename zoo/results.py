@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from zoo.data.io import Stack
-from zoo.data.write import write_labels
+from zoo.data.write import smallest_unsigned, write_labels
 from zoo.evaluate.criteria import Nucleus, measure, per_frame, plot_over_time, write_criteria, write_frames
 from zoo.evaluate.report import Case
 from zoo.segment import Segmentation
@@ -18,6 +18,12 @@ from zoo.segment import Segmentation
 Spacing = tuple[float, float, float]
 Segment = Callable[[np.ndarray], Segmentation]
 Watched = Callable[[np.ndarray], Iterable[np.ndarray]]
+
+
+def stem_of(path: Path) -> str:
+    """Return the name that an image's results carry: a file's without its suffixes, a folder's whole."""
+    path = path.resolve()  # "." has no name
+    return path.name if path.is_dir() else path.stem.removesuffix(".ome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def write_results(
 ) -> Iterator[Case]:
     """Segment the frames of a stack, each on its own, and write what comes out.
 
-    Nothing is written before all frames are done.
+    Nothing is written before all frames are done and taken.
 
     Parameters
     ----------
@@ -77,21 +83,20 @@ def write_results(
     Case
         One a frame, for the report.
     """
-    results = [segment(frame) for frame in watched(stack.frames)]
-    labels = np.stack([result.labels for result in results])
-    nuclei = [
-        measure(result.labels, spacing, frame, time)
-        for result, frame, time in zip(results, stack.frames, stack.times, strict=True)
-    ]
-    together = [nucleus for of_frame in nuclei for nucleus in of_frame]
-    write_labels(target.labels, labels if stack.series else labels[0], spacing)
-    write_criteria(target.criteria, together)
-    if stack.series:
-        write_frames(target.frames, per_frame(together, stack.times))
-        plot_over_time(target.over_time, together, stack.times)
-    for result, frame, time, found in zip(results, stack.frames, stack.times, nuclei, strict=True):
+    labels: list[np.ndarray] = []
+    nuclei: list[Nucleus] = []
+    for frame, time in zip(watched(stack.frames), stack.times, strict=True):
+        result = segment(frame)
+        found = measure(result.labels, spacing, frame, time)
+        labels.append(result.labels.astype(smallest_unsigned(int(result.labels.max()))))
+        nuclei += found
         name = f"{stack.source.name} frame {time}" if stack.series else stack.source.name
         yield make_case(name, frame, spacing, result, found)
+    write_labels(target.labels, np.stack(labels) if stack.series else labels[0], spacing)
+    write_criteria(target.criteria, nuclei)
+    if stack.series:
+        write_frames(target.frames, per_frame(nuclei, stack.times))
+        plot_over_time(target.over_time, nuclei, stack.times)
 
 
 def make_case(

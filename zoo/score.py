@@ -27,6 +27,11 @@ from zoo.weights import open_networks
 BASELINE = "classical"
 
 
+def label_file(out: Path, name: str) -> Path:
+    """Return where a volume's labels go."""
+    return out / "labels" / f"{name}.tif"
+
+
 def score_dataset(
     entry: Entry,
     dataset: DataSet,
@@ -76,7 +81,9 @@ def score_dataset(
         for sample in bar:
             volume = sample.load()
             if volume.spacing_from == "default" and sample is dataset.samples[0]:
-                console.print("no voxel size in the files: taking 1 x 1 x 1 um; --spacing Z Y X overrides")
+                console.print(
+                    "no voxel size in the files: taking 1.75 x 0.8 x 0.8 um; --spacing Z Y X overrides"
+                )
             results = {}
             for name in methods:
                 results[name], row = _score(
@@ -85,7 +92,7 @@ def score_dataset(
                 methods[name].append(row)
             result, row = results[entry.name], methods[entry.name][-1]
             if out is not None:
-                write_labels(out / "labels" / f"{volume.name}.tif", result.labels, volume.spacing)
+                write_labels(label_file(out, volume.name), result.labels, volume.spacing)
                 nuclei = measure(result.labels, volume.spacing, volume.image)
                 yield make_case(
                     volume.name, volume.image, volume.spacing, result, nuclei, volume.labels, row.values

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo import forecast
-from zoo.data.prepare import prepare, resample
+from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
 from zoo.entry import Entry
 from zoo.recipe import Recipe
@@ -19,8 +19,9 @@ THRESHOLD = 0.5  # of probabilities resampled to the image's voxels
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network with weights, and the recipe it was made by."""
+    """A network with weights, and the entry and recipe it was made by."""
 
+    entry: Entry
     recipe: Recipe
     model: Any
 
@@ -70,13 +71,8 @@ def predict_probability(
         In 0..1, at the image's voxels.
     """
     recipe = network.recipe
-    scaled = prepare(
-        image,
-        spacing,
-        voxel_um=recipe.voxel_um,
-        scaling=recipe.scaling,
-        attenuation=recipe.attenuation,
-    )
+    assert network.entry.prepare is not None, f"{network.entry.name} has no way to prepare its images"
+    scaled = network.entry.prepare.load()(image, spacing, recipe)
     padded, inside = pad_to_multiple(scaled, recipe.multiple)
     if window is None and not forecast.fits(recipe, padded.shape):
         window = recipe.patch

@@ -82,7 +82,7 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
             raise InputError(
                 f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
             )
-        networks[name] = Network(run.recipe, rebuild(run))
+        networks[name] = Network(run.entry, run.recipe, rebuild(run))
     return networks
 
 

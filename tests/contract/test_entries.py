@@ -44,7 +44,7 @@ def tiny(name):
 def cut(name, volume):
     """A batch of an image and its target, of the size of the tiny recipe's patch."""
     entry, recipe = tiny(name)
-    example = prepare_example(volume, entry.task, recipe)
+    example = prepare_example(volume, entry, recipe)
     middle = tuple(
         slice((n - p) // 2, (n + p) // 2) for n, p in zip(example.image.shape, recipe.patch, strict=True)
     )

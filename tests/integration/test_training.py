@@ -117,7 +117,7 @@ def test_its_history_is_written_and_returned(finished):
 def test_the_model_is_rebuilt_from_the_folder_with_its_best_weights(finished, volumes):
     run, history = finished
     model = rebuild(open_run(run.path))
-    image, target = WholeVolumes([prepare_example(volumes[3], ENTRY.task, TINY)], TINY.multiple)[0]
+    image, target = WholeVolumes([prepare_example(volumes[3], ENTRY, TINY)], TINY.multiple)[0]
     iou = ForegroundIoU()
     iou.update_state(target, model(image, training=False))
     best = max(row["val_iou"] for row in history)

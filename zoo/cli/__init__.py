@@ -27,6 +27,13 @@ class Fault(click.ClickException):
 class Zoo(click.Group):
     """A group that turns bad input into one line."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options before the command's name."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as fault:
+            raise Fault(f"{' '.join(fault.format_message().split())} (see 'zoo --help')") from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:

@@ -98,16 +98,19 @@ def evaluate(
         settings = {"pred": str(pred), "truth": str(truth)} | how
         methods = {"labels": _score_files(pred, truth, chosen, definition, spacing, console)}
     else:
-        from zoo.score import score_dataset
+        from zoo.score import label_file, score_dataset
         from zoo.weights import describe_weights
 
         settings = {"model": entry.name, **describe_weights(entry, weights)}
         if entry.needs:
             settings["unmarked nuclei"] = unmarked
         settings |= {"data": str(data or "built-in synthetic embryos")} | how
+        dataset = _dataset(data, names(embryos), spacing, console)
+        if out:
+            check_new([label_file(out, sample.name) for sample in dataset.samples], overwrite)
         methods = score_dataset(
             entry,
-            _dataset(data, names(embryos), spacing, console),
+            dataset,
             weights,
             chosen,
             definition=definition,
@@ -188,4 +191,4 @@ def _show(
         others = {other: scores.as_json({}, found) for other, found in methods.items() if other != name}
         scores.write_json(json_file, {**content, "compared": others} if others else content)
     if csv_file:
-        scores.write_csv(csv_file, rows)
+        scores.write_csv(csv_file, methods)

@@ -62,18 +62,19 @@ def predict(
     Images that cannot be read are named at the end; the others are done all the same.
     """
     entry = registry.get(name)
+    from rich.markup import escape
     from rich.progress import track
 
     from zoo.data import io, normalise
     from zoo.evaluate.report import write_report
     from zoo.provenance import versions
-    from zoo.results import Target, write_results
+    from zoo.results import Target, stem_of, write_results
     from zoo.segment import segment
     from zoo.weights import describe_weights, find_runs, open_networks
 
     find_runs(entry, weights)  # missing weights are told before an image is read
     paths = io.list_images(images)
-    targets = [Target(out, path.stem) for path in paths]
+    targets = [Target(out, stem_of(path)) for path in paths]
     _check_names(targets)
     report = out / "report.html"
     check_new([report, *(file for target in targets for file in target.files())], overwrite)
@@ -101,7 +102,9 @@ def predict(
                 faults.append(str(fault))
                 continue
             run = partial(segment, entry, networks(), spacing=um, unmarked=unmarked)
-            watched = partial(track, description=path.name, console=console, disable=not console.is_terminal)
+            watched = partial(
+                track, description=escape(path.name), console=console, disable=not console.is_terminal
+            )
             for case in write_results(stack, um, run, target, watched):
                 console.print(f"{case.name}: {len(case.nuclei)} nuclei")
                 yield case

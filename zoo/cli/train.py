@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -86,7 +86,7 @@ def train(
     device.configure()
     console = make_console()
     found = device.gpus()
-    device.check_devices(devices, found)
+    device.check_devices(devices, found, (run.recipe if run else chosen).batch)
     policy = device.choose_precision(run.settings["precision"] if run else precision, found)
     if run:
         volumes, checks = _same_data(run)
@@ -148,10 +148,17 @@ def _start(
     train_samples, check_samples = split(dataset, validate, seed)
     loaded = load_checked([*train_samples, *check_samples])
     volumes, checks = loaded[: len(train_samples)], loaded[len(train_samples) :]
-    described: dict[str, Any] = runs.describe(
-        entry, recipe, seed=seed, precision=policy, data=data, train=volumes, validation=checks
+    described = runs.describe(
+        entry,
+        recipe,
+        seed=seed,
+        precision=policy,
+        data=data,
+        spacing=spacing,
+        train=volumes,
+        validation=checks,
     )
-    return runs.create(out, described | {"spacing": spacing}, overwrite=overwrite), volumes, checks
+    return runs.create(out, described, overwrite=overwrite), volumes, checks
 
 
 def _reopen(out: Path, entry: Entry) -> Run:
@@ -209,7 +216,7 @@ def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume
         f"{len(volumes)} volumes train, {len(checks)} validate ({groups})"
     )
     if any(volume.spacing_from == "default" for volume in volumes):
-        console.print("no voxel size in the files: taking 1 x 1 x 1 um (z, y, x); --spacing Z Y X overrides")
+        console.print("no voxel size in the files: taking 1.75 x 0.8 x 0.8 um; --spacing Z Y X overrides")
     done = run.checkpoint()
     if done:
         console.print(f"going on after epoch {done[0]} of {run.recipe.epochs}")

@@ -166,7 +166,7 @@ def test_pairs_of_npy(tmp_path):
         np.save(tmp_path / folder / "a.npy", array)
     volume = find(tmp_path).samples[0].load()
     np.testing.assert_array_equal(volume.labels, labels())
-    assert volume.spacing == (1, 1, 1)
+    assert volume.spacing == (1.75, 0.8, 0.8)
 
 
 def test_labels_of_another_shape(tmp_path):

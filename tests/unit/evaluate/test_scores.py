@@ -132,10 +132,11 @@ def test_json_with_nan_is_refused_and_leaves_nothing(tmp_path):
 
 def test_csv_reads_back(tmp_path):
     path = tmp_path / "scores.csv"
-    write_csv(path, ROWS)
+    write_csv(path, {"ours": ROWS})
     with path.open(newline="", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert found[0] == {
+        "method": "ours",
         "name": "Emb04_t001",
         "group": "Emb04",
         "stage": "1-3",
@@ -150,10 +151,10 @@ def test_csv_reads_back(tmp_path):
 
 def test_csv_that_fails_leaves_the_older_file(tmp_path):
     path = tmp_path / "scores.csv"
-    write_csv(path, ROWS)
+    write_csv(path, {"ours": ROWS})
     before = path.read_bytes()
     with pytest.raises(KeyError):
-        write_csv(path, [*ROWS, Row("lacks seg", "", 1, {"iou": 0.1})])
+        write_csv(path, {"ours": [*ROWS, Row("lacks seg", "", 1, {"iou": 0.1})]})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

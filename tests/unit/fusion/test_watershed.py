@@ -274,3 +274,18 @@ def test_what_is_no_label_image_is_refused(labels):
 def test_a_spacing_is_three_positive_numbers(spacing):
     with pytest.raises(InputError, match="three positive numbers"):
         check_spacing(spacing)
+
+
+def test_forty_touching_nuclei_are_told_apart() -> None:
+    from zoo.data.phantom import embryo
+    from zoo.evaluate.metrics import score
+    from zoo.fusion.classical import segment
+
+    made = embryo(0, nuclei=40, packing=0.5)
+    together = score(made.labels, components(made.mask), ["seg"], spacing=made.spacing)["seg"]
+    from_truth = split_touching(made.mask, made.markers, made.spacing)
+    marked = score(made.labels, from_truth, ["seg"], spacing=made.spacing)["seg"]
+    classical = score(made.labels, segment(made.image, made.spacing), ["seg"], spacing=made.spacing)["seg"]
+    assert marked >= 0.9
+    assert classical >= 0.60
+    assert min(marked, classical) >= 1.5 * together

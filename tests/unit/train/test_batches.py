@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from zoo import registry
 from zoo.data.datasets import Volume
-from zoo.data.prepare import prepare
+from zoo.prepare import isotropic
 from zoo.recipe import Recipe
 from zoo.train.batches import Batches, Example, WholeVolumes, prepare_example
 
@@ -31,10 +32,10 @@ def numbered(number, shape=(6, 9, 10)):
 
 
 def test_image_and_mask_on_the_networks_grid():
-    example = prepare_example(volume(), "semantic", RECIPE)
+    example = prepare_example(volume(), registry.get("qcanet_nsn"), RECIPE)
     assert example.image.shape == example.target.shape == (16, 10, 12)
     assert (example.image.dtype, example.target.dtype) == (np.float16, bool)
-    scaled = prepare(volume().image, (2, 1, 1), voxel_um=1.0, scaling="percentile")
+    scaled = isotropic(volume().image, (2, 1, 1), RECIPE)
     np.testing.assert_allclose(example.image, scaled, atol=2e-3)
     np.testing.assert_array_equal(example.target, np.repeat(volume().mask, 2, axis=0))
 
@@ -42,7 +43,7 @@ def test_image_and_mask_on_the_networks_grid():
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_centres_learn_the_dilated_markers(steps):
     recipe = Recipe(poolings=2, base=2, voxel_um=1.0, patch=(4, 8, 8), dilate=steps)
-    example = prepare_example(volume(), "centres", recipe)
+    example = prepare_example(volume(), registry.get("qcanet_ndn"), recipe)
     grown = volume().markers
     if steps:
         grown = ndimage.binary_dilation(grown, iterations=steps)
@@ -51,7 +52,7 @@ def test_centres_learn_the_dilated_markers(steps):
 
 def test_smaller_than_the_patch_is_mirrored_up_to_it():
     recipe = Recipe(poolings=2, base=2, voxel_um=1.0, patch=(24, 8, 16))
-    example = prepare_example(volume(), "semantic", recipe)
+    example = prepare_example(volume(), registry.get("qcanet_nsn"), recipe)
     assert example.image.shape == example.target.shape == (24, 10, 16)
     np.testing.assert_array_equal(example.target[4:20, :, 2:14], np.repeat(volume().mask, 2, axis=0))
     np.testing.assert_array_equal(example.image[3], example.image[4])  # the face, and its mirror image
@@ -60,12 +61,13 @@ def test_smaller_than_the_patch_is_mirrored_up_to_it():
 # Batches
 
 
-def test_each_epoch_cuts_one_patch_of_each_volume():
-    examples = [numbered(n) for n in range(5)]
-    batches = Batches(examples, Recipe(poolings=2, base=2, patch=(4, 4, 8), batch=2, augment="none"), seed=0)
-    assert len(batches) == 3
+def test_each_epoch_cuts_as_many_patches_of_a_volume_as_fit_into_its_size():
+    # 128 voxels a patch: 540 hold four, 192 one
+    examples = [numbered(0), numbered(1, shape=(6, 4, 8)), numbered(2, shape=(6, 4, 8))]
+    batches = Batches(examples, Recipe(poolings=2, base=2, patch=(4, 4, 8), batch=4, augment="none"), seed=0)
+    assert len(batches) == 2
     seen = []
-    for index, size in enumerate((2, 2, 1)):
+    for index, size in enumerate((4, 2)):
         images, targets = batches[index]
         assert images.shape == targets.shape == (size, 4, 4, 8, 1)
         assert images.dtype == targets.dtype == np.float32
@@ -75,7 +77,7 @@ def test_each_epoch_cuts_one_patch_of_each_volume():
             seen.append(number)
             z, y, x = np.argwhere(examples[number].image == cut[0, 0, 0])[0]
             np.testing.assert_array_equal(cut, examples[number].image[z : z + 4, y : y + 4, x : x + 8])
-    assert sorted(seen) == list(range(5))
+    assert sorted(seen) == [0, 0, 0, 0, 1, 2]
 
 
 def test_patches_are_cut_everywhere():
@@ -99,7 +101,7 @@ def everything(batches, epochs):
 
 @pytest.mark.parametrize("augment", ["none", "flips", "strong"])
 def test_a_resumed_run_sees_what_the_uninterrupted_one_would(augment):
-    examples = [numbered(n) for n in range(3)]
+    examples = [numbered(n, shape=(6, 8, 10)) for n in range(3)]
     recipe = Recipe(poolings=2, base=2, patch=(4, 8, 8), batch=2, augment=augment)
     whole = everything(Batches(examples, recipe, seed=3), 4)
     resumed = everything(Batches(examples, recipe, seed=3, epoch=2), 2)
@@ -123,7 +125,7 @@ def test_the_order_changes_with_the_epoch():
     batches = Batches([numbered(n) for n in range(6)], recipe, seed=0)
     orders = set()
     for _ in range(10):
-        orders.add(tuple(int(batches[i][0].flat[0] // 1000) for i in range(6)))
+        orders.add(tuple(int(batches[i][0].flat[0] // 1000) for i in range(len(batches))))
         batches.on_epoch_end()
     assert len(orders) > 7
 

@@ -48,13 +48,18 @@ def test_float16_needs_a_gpu():
 
 @pytest.mark.parametrize("asked, found", [(1, 0), (1, 1), (1, 4), (4, 4)])
 def test_as_many_devices_as_there_are(asked, found):
-    check_devices(asked, gpus(*[H100] * found))
+    check_devices(asked, gpus(*[H100] * found), batch=4)
 
 
 @pytest.mark.parametrize("asked, found, allowed", [(0, 4, 4), (-1, 0, 1), (2, 0, 1), (2, 1, 1), (5, 4, 4)])
 def test_more_devices_than_there_are(asked, found, allowed):
     with pytest.raises(InputError, match=f"--devices {asked}: {found} GPUs .* from 1 to {allowed}"):
-        check_devices(asked, gpus(*[H100] * found))
+        check_devices(asked, gpus(*[H100] * found), batch=1)
+
+
+def test_a_batch_that_cannot_be_shared():
+    with pytest.raises(InputError, match="batch=3 equally: --set batch=2"):
+        check_devices(2, gpus(H100, H100), batch=3)
 
 
 def test_configure_leaves_what_the_user_set(monkeypatch):

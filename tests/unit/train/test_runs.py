@@ -27,6 +27,7 @@ def settings():
         seed=5,
         precision="float32",
         data="somewhere",
+        spacing=None,
         train=[volume("a"), volume("b")],
         validation=[volume("c")],
     )
@@ -142,8 +143,6 @@ def test_an_epoch_without_its_checkpoint_was_not_finished(run):
 
 def test_no_history_yet(run):
     assert run.history() == []
-    run.checkpoint_file(1).touch()
-    assert run.history() == []
 
 
 # describe and fingerprint
@@ -176,3 +175,21 @@ def test_a_fingerprint_is_of_names_images_and_truths():
 def test_a_fingerprint_does_not_depend_on_the_memory_layout():
     turned = np.asfortranarray(np.arange(24).reshape(2, 3, 4))
     assert fingerprint([volume(labels=turned)]) == fingerprint([volume()])
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "epoch,loss\none,two\n", "loss\n0.5\n", "epoch,loss,iou\n2,0.5,0.5\n"]
+)
+def test_a_history_that_lacks_epochs_is_refused(run, text):
+    run.checkpoint_file(2).touch()
+    if text is not None:
+        (run.path / "history.csv").write_text(text)
+    with pytest.raises(InputError, match="does not hold the 2 epochs of last-0002"):
+        run.history()
+
+
+def test_a_link_to_a_run_is_not_removed(run, tmp_path):
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(InputError, match="it is not removed"):
+        create(tmp_path / "link", settings(), overwrite=True)
+    assert (run.path / "run.json").is_file()

@@ -6,12 +6,13 @@ from scipy import ndimage
 
 from zoo import forecast, registry
 from zoo.data.normalise import minmax
-from zoo.data.prepare import resample
+from zoo.data.resample import resample
 from zoo.fusion import classical
 from zoo.fusion.watershed import split_touching
 from zoo.recipe import Recipe
 from zoo.segment import THRESHOLD, Network, predict_probability, segment
 
+ENTRY = registry.get("qcanet_nsn")
 RECIPE = Recipe(poolings=2, base=2, voxel_um=1.0, scaling="minmax", patch=(8, 8, 8))
 UM = (1.0, 1.0, 1.0)
 
@@ -50,7 +51,7 @@ def image(shape=(10, 13, 17), seed=0):
 @pytest.mark.parametrize("shape", [(10, 13, 17), (8, 8, 8), (1, 2, 3)])
 def test_the_whole_volume_at_once(shape):
     model = Identity()
-    probability = predict_probability(Network(RECIPE, model), image(shape), UM)
+    probability = predict_probability(Network(ENTRY, RECIPE, model), image(shape), UM)
     assert probability.dtype == np.float32
     np.testing.assert_array_equal(probability, minmax(image(shape)))
     assert model.shapes == [tuple(-(-n // 4) * 4 for n in shape)]
@@ -59,7 +60,7 @@ def test_the_whole_volume_at_once(shape):
 @pytest.mark.parametrize("window", [(8, 8, 8), (4, 8, 16), (12, 16, 24)])
 def test_windows_give_the_same(window):
     model = Identity()
-    probability = predict_probability(Network(RECIPE, model), image(), UM, window=window)
+    probability = predict_probability(Network(ENTRY, RECIPE, model), image(), UM, window=window)
     np.testing.assert_allclose(probability, minmax(image()), atol=1e-5)
     assert set(model.shapes) == {window}
 
@@ -67,7 +68,7 @@ def test_windows_give_the_same(window):
 @pytest.mark.usefixtures("scarce")
 def test_little_memory_falls_back_to_the_patch_of_the_recipe():
     model = Identity()
-    probability = predict_probability(Network(RECIPE, model), image(), UM)
+    probability = predict_probability(Network(ENTRY, RECIPE, model), image(), UM)
     np.testing.assert_allclose(probability, minmax(image()), atol=1e-5)
     assert set(model.shapes) == {(8, 8, 8)}
     assert len(model.shapes) > 8
@@ -76,7 +77,7 @@ def test_little_memory_falls_back_to_the_patch_of_the_recipe():
 def test_the_forecast_is_asked_for_what_the_network_would_see(monkeypatch):
     asked = []
     monkeypatch.setattr(forecast, "fits", lambda recipe, shape: asked.append((recipe, shape)) or True)
-    predict_probability(Network(RECIPE, Identity()), image(), UM)
+    predict_probability(Network(ENTRY, RECIPE, Identity()), image(), UM)
     assert asked == [(RECIPE, (12, 16, 20))]
 
 
@@ -84,7 +85,7 @@ def test_the_forecast_is_asked_for_what_the_network_would_see(monkeypatch):
 def test_anisotropic_voxels_become_cubes_and_come_back():
     model = Identity()
     stack = np.broadcast_to(np.linspace(0, 1, 6, dtype=np.float32)[:, None, None], (6, 8, 8))
-    probability = predict_probability(Network(RECIPE, model), stack, (2.0, 0.5, 0.5))
+    probability = predict_probability(Network(ENTRY, RECIPE, model), stack, (2.0, 0.5, 0.5))
     assert model.shapes == [(12, 4, 4)]
     assert probability.shape == (6, 8, 8)
     # (Z, Y, X) of 12 x 4 x 4 um either way
@@ -97,7 +98,7 @@ def test_anisotropic_voxels_become_cubes_and_come_back():
 @pytest.mark.usefixtures("plenty")
 @pytest.mark.parametrize("scaling", ["percentile", "minmax"])
 def test_gain_does_not_matter(scaling):
-    network = Network(replace(RECIPE, scaling=scaling), Identity())
+    network = Network(ENTRY, replace(RECIPE, scaling=scaling), Identity())
     brighter = predict_probability(network, image() * 2.5, UM)
     np.testing.assert_allclose(brighter, predict_probability(network, image(), UM), atol=1e-5)
 
@@ -107,7 +108,7 @@ def test_attenuation_is_corrected_where_the_recipe_says():
     stack = np.zeros((12, 16, 16), np.float32)
     stack[:, 4:9, 4:9] = 1000 * np.exp(-0.2 * np.arange(12))[:, None, None]
     faded, even = (
-        predict_probability(Network(replace(RECIPE, attenuation=on), Identity()), stack, UM)[11, 6, 6]
+        predict_probability(Network(ENTRY, replace(RECIPE, attenuation=on), Identity()), stack, UM)[11, 6, 6]
         for on in (False, True)
     )
     assert faded == pytest.approx(np.exp(-2.2), rel=1e-3)
@@ -141,8 +142,8 @@ class Constant:
 def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
     mask, centres = balls()
     networks = {
-        "qcanet_nsn": Network(RECIPE, Identity()),
-        "qcanet_ndn": Network(RECIPE, Constant(centres)),
+        "qcanet_nsn": Network(ENTRY, RECIPE, Identity()),
+        "qcanet_ndn": Network(ENTRY, RECIPE, Constant(centres)),
     }
     result = segment(registry.get("qcanet"), networks, mask, UM, unmarked=unmarked)
     assert result.labels.dtype == np.int32
@@ -155,7 +156,7 @@ def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
 @pytest.mark.usefixtures("plenty")
 def test_a_network_alone_gives_the_components_of_its_mask():
     mask, _ = balls()
-    result = segment(registry.get("unet3d"), {"unet3d": Network(RECIPE, Identity())}, mask, UM)
+    result = segment(registry.get("unet3d"), {"unet3d": Network(ENTRY, RECIPE, Identity())}, mask, UM)
     np.testing.assert_array_equal(result.labels, ndimage.label(mask)[0])
     assert list(result.layers) == ["unet3d (probability)"]
 
@@ -164,7 +165,7 @@ def test_a_network_alone_gives_the_components_of_its_mask():
 def test_probabilities_and_not_masks_are_resampled():
     coarse = np.zeros((8, 8, 8), np.float32)
     coarse[4, 4, 4] = 1.0
-    network = Network(replace(RECIPE, voxel_um=2.0), Constant(coarse))
+    network = Network(ENTRY, replace(RECIPE, voxel_um=2.0), Constant(coarse))
     found = segment(registry.get("unet3d"), {"unet3d": network}, image((16, 16, 16)), UM)
     # a voxel of 2 um, linear in between: 8 voxels of 27/64 each, all below one half
     assert found.layers["unet3d (probability)"].max() == pytest.approx(27 / 64)

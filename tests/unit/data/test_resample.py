@@ -3,8 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from zoo.data.normalise import correct_attenuation, minmax, percentile
-from zoo.data.prepare import prepare, resample, working_shape
+from zoo.data.resample import resample, working_shape
 
 
 def naive(image, shape):
@@ -77,26 +76,3 @@ def test_positions_are_kept_under_anisotropic_resampling():
     # voxel i of 20 covers the half of voxel i // 2; the ramp goes on evenly but for the outer halves
     expected = np.clip((np.arange(20) + 0.5) / 2 - 0.5, 0, 9)
     np.testing.assert_allclose(resample(ramp, (20, 4, 4))[:, 2, 2], expected, atol=1e-5)
-
-
-# prepare
-
-
-@pytest.mark.parametrize("scaling, scaled", [("percentile", percentile), ("minmax", minmax)])
-@pytest.mark.parametrize("attenuation", [False, True])
-def test_prepare_corrects_then_resamples_then_scales(scaling, scaled, attenuation):
-    rng = np.random.default_rng(1)
-    decay = np.exp(-0.2 * np.arange(7))[:, None, None]
-    image = (100 + 1000 * decay * (rng.random((7, 12, 12)) < 0.2)).astype(np.uint16)
-    out = prepare(image, (2, 0.5, 0.5), voxel_um=1, scaling=scaling, attenuation=attenuation)
-    corrected = correct_attenuation(image) if attenuation else image
-    assert out.shape == (14, 6, 6)
-    assert out.dtype == np.float32
-    np.testing.assert_allclose(out, scaled(resample(corrected, (14, 6, 6))), atol=1e-6)
-
-
-def test_the_input_is_not_changed():
-    image = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
-    before = image.copy()
-    prepare(image, (1, 1, 1), voxel_um=1, scaling="minmax", attenuation=True)
-    np.testing.assert_array_equal(image, before)
