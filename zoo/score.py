@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -21,7 +23,7 @@ from zoo.evaluate.report import Case, write_report
 from zoo.evaluate.scores import Row, summarise
 from zoo.provenance import versions
 from zoo.results import make_case
-from zoo.segment import Network, Segmentation, segment
+from zoo.segment import segment
 from zoo.weights import open_networks
 
 BASELINE = "classical"
@@ -40,6 +42,7 @@ def score_dataset(
     *,
     definition: str,
     unmarked: str,
+    min_volume: float,
     out: Path | None,
     settings: dict[str, str],
     console: Console,
@@ -57,8 +60,8 @@ def score_dataset(
     metrics, definition
         As for :func:`zoo.evaluate.metrics.score`. Centre networks are scored like the others, their
         markers as objects: ``det_f1`` is the metric made for them.
-    unmarked
-        ``keep`` or ``drop``.
+    unmarked, min_volume
+        As for :func:`zoo.segment.segment`.
     out
         Folder for labels and a report; ``None`` for neither.
     settings
@@ -72,6 +75,7 @@ def score_dataset(
         Method to its scores, a volume a row: the entry, then the classical baseline.
     """
     networks = open_networks(entry, weights)
+    run = partial(segment, networks=networks, unmarked=unmarked, min_volume=min_volume)
     methods: dict[str, list[Row]] = {entry.name: []}
     if entry.name != BASELINE:
         methods[BASELINE] = []
@@ -86,10 +90,10 @@ def score_dataset(
                 )
             results = {}
             for name in methods:
-                results[name], row = _score(
-                    registry.get(name), networks, volume, metrics, definition, unmarked
-                )
-                methods[name].append(row)
+                began = time.monotonic()
+                results[name] = run(registry.get(name), image=volume.image, spacing=volume.spacing)
+                seconds = time.monotonic() - began
+                methods[name].append(_score(volume, results[name].labels, metrics, definition, seconds))
             result, row = results[entry.name], methods[entry.name][-1]
             if out is not None:
                 write_labels(label_file(out, volume.name), result.labels, volume.spacing)
@@ -117,19 +121,10 @@ def score_dataset(
 
 
 def _score(
-    entry: Entry,
-    networks: dict[str, Network],
-    volume: Volume,
-    metrics: Sequence[str],
-    definition: str,
-    unmarked: str,
-) -> tuple[Segmentation, Row]:
-    began = time.monotonic()
-    result = segment(entry, networks, volume.image, volume.spacing, unmarked=unmarked)
-    seconds = time.monotonic() - began
-    values = score(volume.labels, result.labels, metrics, spacing=volume.spacing, definition=definition)
-    nuclei = len(renumber(volume.labels)[0])
-    return result, Row(volume.name, volume.group, nuclei, values, seconds)
+    volume: Volume, labels: np.ndarray, metrics: Sequence[str], definition: str, seconds: float
+) -> Row:
+    values = score(volume.labels, labels, metrics, spacing=volume.spacing, definition=definition)
+    return Row(volume.name, volume.group, len(renumber(volume.labels)[0]), values, seconds)
 
 
 def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:

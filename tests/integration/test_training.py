@@ -61,6 +61,7 @@ def new_run(path, volumes, recipe=TINY):
         seed=3,
         precision="float32",
         data="phantoms",
+        spacing=None,
         train=volumes[:3],
         validation=volumes[3:],
     )

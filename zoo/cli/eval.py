@@ -14,6 +14,7 @@ from zoo.cli.options import (
     check_new,
     check_writable,
     make_console,
+    min_volume_option,
     names,
     overwrite_option,
     spacing_option,
@@ -59,6 +60,7 @@ SAMPLE = {"embryos": 6, "seed": 100}  # training's synthetic embryos begin at se
 @weights_option()
 @spacing_option()
 @unmarked_option()
+@min_volume_option()
 @overwrite_option()
 def evaluate(
     name: str,
@@ -74,6 +76,7 @@ def evaluate(
     weights: tuple[str, ...],
     spacing: tuple[float, float, float] | None,
     unmarked: str,
+    min_volume: float,
     overwrite: bool,
 ) -> None:
     """Score a model, or label images from any tool.
@@ -103,7 +106,7 @@ def evaluate(
 
         settings = {"model": entry.name, **describe_weights(entry, weights)}
         if entry.needs:
-            settings["unmarked nuclei"] = unmarked
+            settings |= {"unmarked nuclei": unmarked, "least volume": f"{min_volume:g} um3"}
         settings |= {"data": str(data or "built-in synthetic embryos")} | how
         dataset = _dataset(data, names(embryos), spacing, console)
         if out:
@@ -115,6 +118,7 @@ def evaluate(
             chosen,
             definition=definition,
             unmarked=unmarked,
+            min_volume=min_volume,
             out=out,
             settings=settings,
             console=console,

@@ -61,6 +61,18 @@ def unmarked_option() -> Option:
     )
 
 
+def min_volume_option() -> Option:
+    """Return ``--min-volume UM3``."""
+    return click.option(
+        "--min-volume",
+        type=click.FloatRange(min=0),
+        default=400,
+        show_default=True,
+        metavar="UM3",
+        help="Smallest nucleus that a network's labels keep, um^3.",
+    )
+
+
 def overwrite_option() -> Option:
     """Return ``--overwrite``."""
     return click.option("--overwrite", is_flag=True, help="Replace results that are there already.")

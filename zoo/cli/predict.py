@@ -17,6 +17,7 @@ from zoo.cli.options import (
     check_new,
     check_writable,
     make_console,
+    min_volume_option,
     overwrite_option,
     spacing_option,
     unmarked_option,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Bring the frames of a series to the brightness of its first, also for the mean intensities.",
 )
 @unmarked_option()
+@min_volume_option()
 @overwrite_option()
 def predict(
     name: str,
@@ -55,6 +57,7 @@ def predict(
     frames: str | None,
     correct_bleaching: bool,
     unmarked: str,
+    min_volume: float,
     overwrite: bool,
 ) -> None:
     """Segment images: labels, measurements, a report.
@@ -101,7 +104,7 @@ def predict(
             except InputError as fault:  # the others go on
                 faults.append(str(fault))
                 continue
-            run = partial(segment, entry, networks(), spacing=um, unmarked=unmarked)
+            run = partial(segment, entry, networks(), spacing=um, unmarked=unmarked, min_volume=min_volume)
             watched = partial(
                 track, description=escape(path.name), console=console, disable=not console.is_terminal
             )
@@ -114,7 +117,7 @@ def predict(
     if first is not None:
         settings = {"model": entry.name, **describe_weights(entry, weights)}
         if entry.needs:
-            settings["unmarked nuclei"] = unmarked
+            settings |= {"unmarked nuclei": unmarked, "least volume": f"{min_volume:g} um3"}
         if correct_bleaching:
             settings["bleaching"] = "corrected"
         write_report(
