@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -41,8 +41,7 @@ def score_dataset(
     metrics: Sequence[str],
     *,
     definition: str,
-    unmarked: str,
-    min_volume: float,
+    how: Mapping[str, Any],
     out: Path | None,
     settings: dict[str, str],
     console: Console,
@@ -60,8 +59,8 @@ def score_dataset(
     metrics, definition
         As for :func:`zoo.evaluate.metrics.score`. Centre networks are scored like the others, their
         markers as objects: ``det_f1`` is the metric made for them.
-    unmarked, min_volume
-        As for :func:`zoo.segment.segment`.
+    how
+        ``unmarked``, ``min_volume`` and ``threshold`` of :func:`zoo.segment.segment`.
     out
         Folder for labels and a report; ``None`` for neither.
     settings
@@ -75,7 +74,6 @@ def score_dataset(
         Method to its scores, a volume a row: the entry, then the classical baseline.
     """
     networks = open_networks(entry, weights)
-    run = partial(segment, networks=networks, unmarked=unmarked, min_volume=min_volume)
     methods: dict[str, list[Row]] = {entry.name: []}
     if entry.name != BASELINE:
         methods[BASELINE] = []
@@ -91,7 +89,7 @@ def score_dataset(
             results = {}
             for name in methods:
                 began = time.monotonic()
-                results[name] = run(registry.get(name), image=volume.image, spacing=volume.spacing)
+                results[name] = segment(registry.get(name), networks, volume.image, volume.spacing, **how)
                 seconds = time.monotonic() - began
                 methods[name].append(_score(volume, results[name].labels, metrics, definition, seconds))
             result, row = results[entry.name], methods[entry.name][-1]

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo import forecast
+from zoo import forecast, registry
 from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
 from zoo.entry import Entry
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
 
-THRESHOLD = 0.5  # of probabilities resampled to the image's voxels
+THRESHOLD = 0.5  # of probabilities resampled to the voxels of the image
 MIN_VOLUME = 400.0  # um3; of 0, 200 and 400 the best on validation embryo Emb06 (docs/models/qcanet.md)
 
 
@@ -94,6 +94,7 @@ def segment(
     *,
     unmarked: str = "keep",
     min_volume: float = MIN_VOLUME,
+    threshold: float = THRESHOLD,
 ) -> Segmentation:
     """Segment an image by an entry of the registry.
 
@@ -111,6 +112,8 @@ def segment(
     min_volume
         Least volume of a nucleus that stays, um^3. Centre markers and the baseline, which has a least volume
         of its own, are left alone.
+    threshold
+        Probability from which on a voxel is nucleus. Centre markers are cut at 0.5 whatever it is.
 
     Returns
     -------
@@ -125,7 +128,8 @@ def segment(
         name: predict_probability(networks[name], image, spacing)
         for name in (entry.needs.values() if entry.needs else (entry.name,))
     }
-    masks = {name: probability >= THRESHOLD for name, probability in maps.items()}
+    cuts = {name: THRESHOLD if registry.get(name).task == "centres" else threshold for name in maps}
+    masks = {name: probability >= cuts[name] for name, probability in maps.items()}
     if not entry.needs:
         labels = fuse(masks[entry.name])
         if entry.task != "centres":

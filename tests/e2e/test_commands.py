@@ -339,8 +339,9 @@ def test_eval_of_metrics_alone_takes_the_built_in_sample_and_runs(home):
     result = zoo(home, "eval --metric seg,mucov --csv built_in.csv")
     assert "no --data: scoring on the built-in synthetic embryos" in result.stderr
     found = rows(home / "built_in.csv")
-    assert [int(row["nuclei"]) for row in found] == [2, 4, 8, 12, 16, 24]
-    assert list(found[0]) == ["name", "group", "stage", "nuclei", "seg", "mucov", "seconds"]
+    assert [row["method"] for row in found] == ["qcanet"] * 6 + ["classical"] * 6
+    assert [int(row["nuclei"]) for row in found] == 2 * [2, 4, 8, 12, 16, 24]
+    assert list(found[0]) == ["method", "name", "group", "stage", "nuclei", "seg", "mucov", "seconds"]
     assert "| classical | 6 |" in result.stdout
 
 

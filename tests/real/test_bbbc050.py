@@ -9,12 +9,13 @@ import pytest
 from scipy import ndimage
 
 from zoo.data.datasets import find
-from zoo.data.prepare import prepare
 from zoo.data.targets import markers_from_labels, nuclear_centres
 from zoo.evaluate.metrics import score
 from zoo.evaluate.overlap import renumber
 from zoo.fusion.classical import segment
 from zoo.fusion.watershed import split_touching
+from zoo.prepare import isotropic
+from zoo.recipe import Recipe
 
 pytestmark = pytest.mark.real
 METRICS = ("iou", "seg", "mucov")
@@ -79,10 +80,8 @@ def test_brighter_image_is_the_same_to_network_and_baseline(real_data: Path) -> 
     (sample,) = [s for s in find(real_data / "qcanet_example").samples if s.name == "8_cell_stage"]
     volume = sample.load()
     brighter = volume.image * 2.5
-    scaled = [
-        prepare(image, volume.spacing, voxel_um=1.6, scaling="percentile")
-        for image in (volume.image, brighter)
-    ]
+    recipe = Recipe(poolings=2, base=8)
+    scaled = [isotropic(image, volume.spacing, recipe) for image in (volume.image, brighter)]
     np.testing.assert_allclose(*scaled, atol=1e-4)
     first, second = segment(volume.image, volume.spacing), segment(brighter, volume.spacing)
     assert (first != second).mean() < 1e-5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from zoo.cli.options import (
     names,
     overwrite_option,
     spacing_option,
+    threshold_option,
     unmarked_option,
     weights_option,
 )
@@ -61,6 +62,7 @@ SAMPLE = {"embryos": 6, "seed": 100}  # training's synthetic embryos begin at se
 @spacing_option()
 @unmarked_option()
 @min_volume_option()
+@threshold_option()
 @overwrite_option()
 def evaluate(
     name: str,
@@ -77,6 +79,7 @@ def evaluate(
     spacing: tuple[float, float, float] | None,
     unmarked: str,
     min_volume: float,
+    threshold: float,
     overwrite: bool,
 ) -> None:
     """Score a model, or label images from any tool.
@@ -105,8 +108,12 @@ def evaluate(
         from zoo.weights import describe_weights
 
         settings = {"model": entry.name, **describe_weights(entry, weights)}
-        if entry.needs:
-            settings |= {"unmarked nuclei": unmarked, "least volume": f"{min_volume:g} um3"}
+        how_labelled: dict[str, Any] = {
+            "unmarked": unmarked,
+            "min_volume": min_volume,
+            "threshold": threshold,
+        }
+        settings |= {key: str(value) for key, value in how_labelled.items()}
         settings |= {"data": str(data or "built-in synthetic embryos")} | how
         dataset = _dataset(data, names(embryos), spacing, console)
         if out:
@@ -117,8 +124,7 @@ def evaluate(
             weights,
             chosen,
             definition=definition,
-            unmarked=unmarked,
-            min_volume=min_volume,
+            how=how_labelled,
             out=out,
             settings=settings,
             console=console,

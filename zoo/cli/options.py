@@ -73,6 +73,17 @@ def min_volume_option() -> Option:
     )
 
 
+def threshold_option() -> Option:
+    """Return ``--threshold P``."""
+    return click.option(
+        "--threshold",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.5,
+        show_default=True,
+        help="Probability from which on a voxel is nucleus; higher gives tighter outlines.",
+    )
+
+
 def overwrite_option() -> Option:
     """Return ``--overwrite``."""
     return click.option("--overwrite", is_flag=True, help="Replace results that are there already.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ from zoo.cli.options import (
     min_volume_option,
     overwrite_option,
     spacing_option,
+    threshold_option,
     unmarked_option,
     weights_option,
 )
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 )
 @unmarked_option()
 @min_volume_option()
+@threshold_option()
 @overwrite_option()
 def predict(
     name: str,
@@ -58,6 +60,7 @@ def predict(
     correct_bleaching: bool,
     unmarked: str,
     min_volume: float,
+    threshold: float,
     overwrite: bool,
 ) -> None:
     """Segment images: labels, measurements, a report.
@@ -85,6 +88,7 @@ def predict(
     console = make_console()
     # opened once, when an image is known to be good
     networks = cache(partial(open_networks, entry, weights))
+    how: dict[str, Any] = {"unmarked": unmarked, "min_volume": min_volume, "threshold": threshold}
     faults: list[str] = []
 
     def read(path: Path) -> tuple[Stack, Spacing]:
@@ -104,7 +108,7 @@ def predict(
             except InputError as fault:  # the others go on
                 faults.append(str(fault))
                 continue
-            run = partial(segment, entry, networks(), spacing=um, unmarked=unmarked, min_volume=min_volume)
+            run = partial(segment, entry, networks(), spacing=um, **how)
             watched = partial(
                 track, description=escape(path.name), console=console, disable=not console.is_terminal
             )
@@ -116,8 +120,7 @@ def predict(
     first = next(cases, None)
     if first is not None:
         settings = {"model": entry.name, **describe_weights(entry, weights)}
-        if entry.needs:
-            settings |= {"unmarked nuclei": unmarked, "least volume": f"{min_volume:g} um3"}
+        settings |= {key: str(value) for key, value in how.items()}
         if correct_bleaching:
             settings["bleaching"] = "corrected"
         write_report(

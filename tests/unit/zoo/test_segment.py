@@ -145,7 +145,7 @@ def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
         "qcanet_nsn": Network(ENTRY, RECIPE, Identity()),
         "qcanet_ndn": Network(ENTRY, RECIPE, Constant(centres)),
     }
-    result = segment(registry.get("qcanet"), networks, mask, UM, unmarked=unmarked)
+    result = segment(registry.get("qcanet"), networks, mask, UM, unmarked=unmarked, min_volume=0)
     assert result.labels.dtype == np.int32
     np.testing.assert_array_equal(result.labels, split_touching(mask > 0, centres > 0, UM, unmarked))
     assert result.labels.max() == count
@@ -156,7 +156,8 @@ def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
 @pytest.mark.usefixtures("plenty")
 def test_a_network_alone_gives_the_components_of_its_mask():
     mask, _ = balls()
-    result = segment(registry.get("unet3d"), {"unet3d": Network(ENTRY, RECIPE, Identity())}, mask, UM)
+    networks = {"unet3d": Network(ENTRY, RECIPE, Identity())}
+    result = segment(registry.get("unet3d"), networks, mask, UM, min_volume=0)
     np.testing.assert_array_equal(result.labels, ndimage.label(mask)[0])
     assert list(result.layers) == ["unet3d (probability)"]
 
@@ -180,3 +181,45 @@ def test_the_classical_pipeline_needs_no_network():
     np.testing.assert_array_equal(result.labels, classical.segment(noisy, UM))
     assert result.labels.max() >= 2
     assert result.layers == {}
+
+
+@pytest.mark.usefixtures("plenty")
+@pytest.mark.parametrize("least, left", [(0, 2), (7.9, 2), (8, 2), (8.1, 1), (1000, 0)])
+def test_objects_below_the_least_volume_are_left_out(least, left):
+    mask = np.zeros((8, 8, 16), np.float32)
+    mask[1:3, 1:3, 1:2] = 1  # 4 voxels of 2 um3
+    mask[1:6, 1:6, 6:12] = 1
+    network = {"unet3d": Network(ENTRY, RECIPE, Constant(np.repeat(mask, 2, axis=0)))}
+    found = segment(registry.get("unet3d"), network, image(mask.shape), (2.0, 1.0, 1.0), min_volume=least)
+    assert found.labels.max() == left
+
+
+@pytest.mark.usefixtures("plenty")
+def test_centre_markers_are_small_and_stay():
+    mask = np.zeros((8, 8, 8), np.float32)
+    mask[4, 4, 4] = 1
+    network = {"qcanet_ndn": Network(ENTRY, RECIPE, Constant(mask))}
+    assert segment(registry.get("qcanet_ndn"), network, image(mask.shape), UM).labels.max() == 1
+
+
+@pytest.mark.usefixtures("plenty")
+@pytest.mark.parametrize("threshold, voxels", [(0.3, 4), (0.5, 2), (0.8, 1)])
+def test_the_threshold_cuts_the_mask_and_not_the_markers(threshold, voxels):
+    steps = np.zeros((8, 8, 8), np.float32)
+    steps[4, 4, 2:6] = (0.9, 0.6, 0.4, 0.4)
+    marker = np.zeros((8, 8, 8), np.float32)
+    marker[4, 4, 2] = 0.55
+    networks = {
+        "qcanet_nsn": Network(ENTRY, RECIPE, Constant(steps)),
+        "qcanet_ndn": Network(ENTRY, RECIPE, Constant(marker)),
+    }
+    result = segment(
+        registry.get("qcanet"),
+        networks,
+        image(steps.shape),
+        UM,
+        unmarked="drop",
+        min_volume=0,
+        threshold=threshold,
+    )
+    assert (result.labels > 0).sum() == voxels
