@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
@@ -27,9 +27,14 @@ from zoo.cli.options import (
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
     from zoo.data.io import Spacing, Stack
+    from zoo.entry import Entry
     from zoo.evaluate.report import Case
     from zoo.results import Target
+    from zoo.segment import Segmentation
 
 
 @click.command()
@@ -68,13 +73,10 @@ def predict(
     Images that cannot be read are named at the end; the others are done all the same.
     """
     entry = registry.get(name)
-    from rich.markup import escape
-    from rich.progress import track
-
-    from zoo.data import io, normalise
+    from zoo.data import io
     from zoo.evaluate.report import write_report
     from zoo.provenance import versions
-    from zoo.results import Target, stem_of, write_results
+    from zoo.results import Target, stem_of
     from zoo.segment import segment
     from zoo.weights import describe_weights, find_runs, open_networks
 
@@ -90,33 +92,14 @@ def predict(
     networks = cache(partial(open_networks, entry, weights))
     how: dict[str, Any] = {"unmarked": unmarked, "min_volume": min_volume, "threshold": threshold}
     faults: list[str] = []
-
-    def read(path: Path) -> tuple[Stack, Spacing]:
-        stack = io.read_image(path, channel=channel, frames=frames)
-        default = entry.inputs.spacing_um or (1.0, 1.0, 1.0)
-        um, where = io.resolve_spacing(stack.spacing, spacing, default)
-        shown = " x ".join(f"{edge:g}" for edge in um)
-        console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}")
-        if correct_bleaching:
-            stack = replace(stack, frames=normalise.correct_bleaching(stack.frames))
-        return stack, um
-
-    def run_all() -> Iterator[Case]:
-        for path, target in zip(paths, targets, strict=True):
-            try:
-                stack, um = read(path)
-            except InputError as fault:  # the others go on
-                faults.append(str(fault))
-                continue
-            run = partial(segment, entry, networks(), spacing=um, **how)
-            watched = partial(
-                track, description=escape(path.name), console=console, disable=not console.is_terminal
-            )
-            for case in write_results(stack, um, run, target, watched):
-                console.print(f"{case.name}: {len(case.nuclei)} nuclei")
-                yield case
-
-    cases = run_all()
+    read = partial(_read, entry, spacing, channel, frames, correct_bleaching, console)
+    cases = _cases(
+        zip(paths, targets, strict=True),
+        read,
+        lambda um: partial(segment, entry, networks(), spacing=um, **how),
+        faults,
+        console,
+    )
     first = next(cases, None)
     if first is not None:
         settings = {"model": entry.name, **describe_weights(entry, weights)}
@@ -134,6 +117,53 @@ def predict(
         raise InputError(
             "; ".join(faults) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
         )
+
+
+def _read(
+    entry: Entry,
+    given: Spacing | None,
+    channel: int | None,
+    frames: str | None,
+    correct_bleaching: bool,
+    console: Console,
+    path: Path,
+) -> tuple[Stack, Spacing]:
+    """Read an image, and say which voxel size it is taken to have."""
+    from zoo.data import io, normalise
+
+    stack = io.read_image(path, channel=channel, frames=frames)
+    um, where = io.resolve_spacing(stack.spacing, given, entry.inputs.spacing_um or (1.0, 1.0, 1.0))
+    shown = " x ".join(f"{edge:g}" for edge in um)
+    console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}")
+    if correct_bleaching:
+        stack = replace(stack, frames=normalise.correct_bleaching(stack.frames))
+    return stack, um
+
+
+def _cases(
+    work: Iterable[tuple[Path, Target]],
+    read: Callable[[Path], tuple[Stack, Spacing]],
+    segmenter: Callable[[Spacing], Callable[[np.ndarray], Segmentation]],
+    faults: list[str],
+    console: Console,
+) -> Iterator[Case]:
+    """Segment and write images one after the other; those that cannot be read go to the faults."""
+    from rich.markup import escape
+    from rich.progress import track
+
+    from zoo.results import write_results
+
+    for path, target in work:
+        try:
+            stack, um = read(path)
+        except InputError as fault:  # the others go on
+            faults.append(str(fault))
+            continue
+        name = escape(path.name)
+        watched = partial(track, description=name, console=console, disable=not console.is_terminal)
+        for case in write_results(stack, um, segmenter(um), target, watched):
+            console.print(f"{case.name}: {len(case.nuclei)} nuclei")
+            yield case
 
 
 _SPACING_FROM = {
