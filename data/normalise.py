@@ -89,7 +89,8 @@ def correct_bleaching(frames: np.ndarray) -> np.ndarray:
 
     Each frame's background (its median) is moved to the first one's and its mean signal above background is
     scaled to the first one's (ratio method; Miura 2020, F1000Research 9:1494). A frame without signal above
-    background is only moved, and so are all where the first has none.
+    background is only moved, and so are all where the first has none. The total signal is taken to be the
+    same in all frames: where the stained volume truly grows, the mean within nuclei falls by the correction.
 
     Parameters
     ----------

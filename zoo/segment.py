@@ -11,12 +11,10 @@ import numpy as np
 from zoo import forecast, registry
 from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
+from zoo.defaults import MIN_VOLUME, THRESHOLD
 from zoo.entry import Entry
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
-
-THRESHOLD = 0.5  # of probabilities resampled to the voxels of the image
-MIN_VOLUME = 400.0  # um3; of 0, 200 and 400 the best on validation embryo Emb06 (docs/models/qcanet.md)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.defaults import RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError, unknown
 from zoo.segment import Network
-
-RUNS = Path("runs")  # where 'zoo train NAME' writes without --out: runs/NAME
 
 
 def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.defaults import MIN_VOLUME, THRESHOLD
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def min_volume_option() -> Option:
     return click.option(
         "--min-volume",
         type=click.FloatRange(min=0),
-        default=400,
+        default=MIN_VOLUME,
         show_default=True,
         metavar="UM3",
         help="Smallest nucleus that a network's labels keep, um^3.",
@@ -78,7 +79,7 @@ def threshold_option() -> Option:
     return click.option(
         "--threshold",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        default=0.5,
+        default=THRESHOLD,
         show_default=True,
         help="Probability from which on a voxel is nucleus; higher gives tighter outlines.",
     )

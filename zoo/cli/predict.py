@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--correct-bleaching",
     is_flag=True,
-    help="Bring the frames of a series to the brightness of its first, also for the mean intensities.",
+    help="Bring the frames of a series to the total signal of its first, also for the mean intensities.",
 )
 @unmarked_option()
 @min_volume_option()

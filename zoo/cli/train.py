@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from zoo import recipe as recipes
 from zoo import registry
 from zoo.cli.options import PATH, check_writable, make_console, names, overwrite_option, spacing_option
+from zoo.defaults import RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError
 
@@ -75,7 +76,7 @@ def train(
         parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
         raise InputError(f"{name} has no network of its own to train{': use ' + parts if parts else ''}")
     chosen = recipes.change(recipes.load(entry.recipes, recipe), recipes.parse_settings(settings))
-    out = out or Path("runs") / name
+    out = out or RUNS / name
     if out.exists() and not (resume or overwrite):
         raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
     check_writable(out)

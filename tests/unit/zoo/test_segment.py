@@ -7,10 +7,11 @@ from scipy import ndimage
 from zoo import forecast, registry
 from zoo.data.normalise import minmax
 from zoo.data.resample import resample
+from zoo.defaults import THRESHOLD
 from zoo.fusion import classical
 from zoo.fusion.watershed import split_touching
 from zoo.recipe import Recipe
-from zoo.segment import THRESHOLD, Network, predict_probability, segment
+from zoo.segment import Network, predict_probability, segment
 
 ENTRY = registry.get("qcanet_nsn")
 RECIPE = Recipe(poolings=2, base=2, voxel_um=1.0, scaling="minmax", patch=(8, 8, 8))
