@@ -48,7 +48,9 @@ class Stack:
     source: Path
 
 
-def read_image(path: Path | str, *, channel: int | None = None, frames: str | None = None) -> Stack:
+def read_image(
+    path: Path | str, *, channel: int | None = None, frames: str | None = None, flat: bool = False
+) -> Stack:
     """Read a stack of grey values.
 
     Axes without a name are (z, y, x) in three dimensions and (t, z, y, x) in four.
@@ -61,6 +63,8 @@ def read_image(path: Path | str, *, channel: int | None = None, frames: str | No
         The channel to read, counted from 0; needed where there is more than one.
     frames
         The frames to read, as in `parse_frames`; None for all. Others are not loaded.
+    flat
+        Whether a 2-D file may be read, as a stack of one plane.
 
     Returns
     -------
@@ -73,20 +77,20 @@ def read_image(path: Path | str, *, channel: int | None = None, frames: str | No
         If the file is missing, unreadable, damaged, too large, 2-D, RGB or of a type that is no image,
         the channel or a frame does not exist, or a frame has NaN, infinity or one single value.
     """
-    stack = _read(Path(path), channel, frames, kinds="iuf", what="an image")
+    stack = _read(Path(path), channel, frames, kinds="iuf", what="an image", flat=flat)
     for time, frame in zip(stack.times, stack.frames, strict=True):
         _check_values(frame, f"{path}" + (f", frame {time}," if stack.series else ""))
     return stack
 
 
-def read_labels(path: Path | str, *, frames: str | None = None) -> Stack:
+def read_labels(path: Path | str, *, frames: str | None = None, flat: bool = False) -> Stack:
     """Read a label image.
 
     Parameters
     ----------
     path
         As for `read_image`.
-    frames
+    frames, flat
         As for `read_image`.
 
     Returns
@@ -100,7 +104,7 @@ def read_labels(path: Path | str, *, frames: str | None = None) -> Stack:
         As `read_image`; if there are several channels, negative labels, or floats, even whole ones: they
         may be probabilities, or labels that lost their digits beyond 2^24.
     """
-    stack = _read(Path(path), None, frames, kinds="iub", what="a label image")
+    stack = _read(Path(path), None, frames, kinds="iub", what="a label image", flat=flat)
     if stack.frames.dtype.kind == "b":
         return Stack(stack.frames.view(np.uint8), stack.spacing, stack.times, stack.series, stack.source)
     if stack.frames.dtype.kind == "i" and (smallest := stack.frames.min()) < 0:
@@ -108,10 +112,12 @@ def read_labels(path: Path | str, *, frames: str | None = None) -> Stack:
     return stack
 
 
-def _read(path: Path, channel: int | None, frames: str | None, *, kinds: str, what: str) -> Stack:
+def _read(path: Path, channel: int | None, frames: str | None, *, kinds: str, what: str, flat: bool) -> Stack:
     if _is_folder(path):
-        return _read_folder(path, channel, frames, kinds, what)
+        return _read_slices(_images_in(path), path, channel, frames, kinds, what)
     suffix = path.suffix.lower()
+    if flat and suffix in (*_TIFF, ".png") and is_slice(path):
+        return _read_slices([path], path, channel, frames, kinds, what)
     if suffix in _TIFF:
         return _read_tiff(path, channel, frames, kinds, what)
     if suffix == ".npy":
@@ -157,10 +163,15 @@ def _read_npy(path: Path, channel: int | None, frames: str | None, kinds: str, w
     return Stack(read, None, times, array.ndim == 4, path)
 
 
-def _read_folder(path: Path, channel: int | None, frames: str | None, kinds: str, what: str) -> Stack:
-    files = _images_in(path)
+def _read_slices(
+    files: Sequence[Path], path: Path, channel: int | None, frames: str | None, kinds: str, what: str
+) -> Stack:
     if not is_slice(files[0]):
         raise InputError(f"{path} holds stacks, not 2-D slices of one: give its files one by one")
+    if len(files) == 1 and files[0] != path:
+        raise InputError(
+            f"{files[0]} is the only slice in its folder: a 3-D stack of at least 2 planes is needed"
+        )
     _choose_channel(channel, 1, path, what)
     times = _choose_frames(frames, 1)
     volume, spacing = read_slices(files)

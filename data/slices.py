@@ -77,13 +77,8 @@ def read_slices(files: Sequence[Path]) -> tuple[np.ndarray, tuple[float, float, 
     Raises
     ------
     InputError
-        If there are fewer than two, one is no grey 2-D image or cannot be read, or they differ in shape or
-        type.
+        If one is no grey 2-D image or cannot be read, or they differ in shape or type.
     """
-    if len(files) < 2:
-        raise InputError(
-            f"{files[0]} is the only slice in its folder: a 3-D stack of at least 2 planes is needed"
-        )
     first, spacing = _read_slice(files[0])
     shape = (len(files), *first.shape)
     check_fits(shape, first.dtype, files[0].parent)
