@@ -10,6 +10,7 @@ import click
 from zoo import __version__
 from zoo.cli.doctor import doctor
 from zoo.cli.eval import evaluate
+from zoo.cli.fuse import fuse
 from zoo.cli.measure import measure
 from zoo.cli.models import info, list_models
 from zoo.cli.predict import predict
@@ -59,5 +60,5 @@ def main() -> None:
     """Turn 3-D fluorescence stacks into counted, measured, checked cells and nuclei."""
 
 
-for command in (list_models, info, train, predict, evaluate, measure, sample, doctor):
+for command in (list_models, info, train, predict, evaluate, measure, fuse, sample, doctor):
     main.add_command(command)
