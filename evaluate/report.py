@@ -35,6 +35,10 @@ class Case:
     layers
         The steps between image and labels in their order, by name: (Z, Y, X) maps at or above 0, shown from 0
         to 1, or to their largest value where that is above 1.
+    panels
+        Further pictures by caption, (H, W, 3) uint8 each, shown under the steps as they are.
+    notes
+        What a reader should know of.
     labels
         (Z, Y, X) integer labels of the result, 0 is background.
     truth
@@ -47,13 +51,15 @@ class Case:
     Raises
     ------
     InputError
-        If the image is not 3-D, or another array has another shape.
+        If the image is not 3-D, another array has another shape, or a panel is no picture.
     """
 
     name: str
     image: Array
     spacing: mosaic.Spacing
     layers: Mapping[str, Array] = field(default_factory=dict)
+    panels: Mapping[str, Array] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     labels: Array
     truth: Array | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -67,6 +73,12 @@ class Case:
                 raise InputError(
                     f"{name} of {self.name} (shape {array.shape}) must have the shape of its image, "
                     f"{self.image.shape}: give the same volume's"
+                )
+        for name, panel in self.panels.items():
+            if panel.ndim != 3 or panel.shape[2] != 3 or panel.dtype != np.uint8 or panel.size == 0:
+                raise InputError(
+                    f"panel {name} of {self.name} (shape {panel.shape}, {panel.dtype}) must be a picture, "
+                    "(height, width, 3) uint8: paint it first"
                 )
 
 
@@ -184,10 +196,12 @@ def _case_section(number: int, case: Case) -> tuple[str, Array]:
     parts = [
         f'<section id="case-{number}"><div class="kind">Volume</div><h2>{escape(case.name)}</h2>',
         f"<p>{_facts(case)}</p>",
+        *(f"<p>Note: {escape(note)}.</p>" for note in case.notes),
         page.terms("scores", case.scores) if case.scores else "",
         f'<p class="soft">Above: projections along z, x and y. Below: slices at z {at[0]}, y {at[1]} and '
         f"x {at[2]}, the fullest ones. White bar: {bar:g} µm.</p>",
         draw.steps(labels),
+        _panels(case),
         draw.result(labels),
         _nuclei(case),
         "</section>",
@@ -208,6 +222,19 @@ def _count(labels: Array) -> int:
 
 def _nuclei_count(count: int) -> str:
     return "1 nucleus" if count == 1 else f"{count} nuclei"
+
+
+def _panels(case: Case) -> str:
+    if not case.panels:
+        return ""
+    # a step is a caption over two pictures, a panel over one
+    figures = (
+        f'<figure style="grid-row: span 2"><figcaption><b>{escape(name)}</b></figcaption>'
+        f"{page.image(pictures.png(panel), f'{name} of {case.name}')}</figure>"
+        for name, panel in case.panels.items()
+    )
+    # three in a row: narrower than they are made, they would lose the thinnest lines
+    return f'<div class="steps" style="--columns: 3; margin-top: 1.6rem">{"".join(figures)}</div>'
 
 
 def _nuclei(case: Case) -> str:

@@ -129,6 +129,32 @@ def test_page_shows_every_step_and_says_so_in_words(tmp_path):
         assert words in reader.text
 
 
+def test_panels_follow_the_steps_as_they_are(tmp_path):
+    rng = np.random.default_rng(7)
+    panels = {name: rng.integers(0, 256, (5, 8, 3), dtype=np.uint8) for name in ("Member 1", "Fused & done")}
+    reader = Reader(write(tmp_path, [make_case(panels=panels)]))
+    shown = list(reader.pictures())
+    assert shown[-6:-4] == ["Member 1 of one", "Fused & done of one"]
+    assert shown[-7].startswith("Truth of one")
+    for name, panel in panels.items():
+        np.testing.assert_array_equal(reader.pictures()[f"{name} of one"][..., :3], panel)
+    assert "Truth Member 1 Fused & done Outlines of the labels" in reader.text
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        np.zeros((5, 8), np.uint8),
+        np.zeros((5, 8, 4), np.uint8),
+        np.zeros((5, 8, 3), np.float32),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_panels_must_be_pictures(panel):
+    with pytest.raises(InputError, match=r"panel Fused of one \(shape .*\) must be a picture"):
+        make_case(panels={"Fused": panel})
+
+
 def test_scales_are_written_beside_the_maps(tmp_path):
     image = np.zeros((4, 12, 10))
     image[:, :, 5:] = 1500
@@ -154,6 +180,7 @@ def test_names_cannot_become_markup(tmp_path):
     case = make_case(
         NASTY,
         layers={NASTY: np.zeros((4, 12, 10))},
+        panels={NASTY: np.zeros((2, 3, 3), np.uint8)},
         scores={NASTY: 1.0},
         nuclei=[{NASTY: NASTY}],
     )
