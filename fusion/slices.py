@@ -16,6 +16,7 @@ from zoo.errors import InputError, unknown
 from zoo.fusion.detections import Detections, none_of
 from zoo.fusion.gaps import Floats, Ints, chains, fill, mutual, overlaps
 from zoo.fusion.silhouette import cut, mean_silhouettes
+from zoo.fusion.waists import part_at_waists
 from zoo.fusion.watershed import check_spacing, remove_small
 
 Method = Literal["cluster", "blob"]
@@ -50,7 +51,8 @@ def join(
     the two. Nearest and least are mutual. So a nucleus has at most one segment a slice: a second one in the
     same group makes an object of its own.
 
-    Ends of chains are then linked in the same way across one and two missing slices. These are filled with
+    Ends of chains are then linked in the same way across one and two missing slices. Chains with a waist are
+    parted there: `zoo.fusion.waists`. Missing slices are filled with
     the intersection of the segments below and above, where no other object is. Linked segments that do not
     overlap, directly or through what was filled, are parted again.
 
@@ -101,6 +103,7 @@ def join(
         points = segments.centroids(tuple(sampling))
         axes = np.array([(MOST_MISSING + 1) * sampling[0], radius_um, radius_um])
         links = _link_overlapping(volume, segments, points, group(points, segments.starts[:, 0], axes))
+    links = part_at_waists(links, np.array([mask.sum() for mask in segments.masks], int))
     nuclei = chains(len(segments), fill(volume, segments, links))
     labels = np.concatenate([[0], nuclei + 1]).astype(np.int32)[volume]
     return remove_small(labels, min_volume, spacing).astype(np.int32, copy=False)
