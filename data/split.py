@@ -47,13 +47,22 @@ def split(dataset: DataSet, validate: Sequence[str], seed: int) -> tuple[list[Sa
     return train, [s for s in dataset.samples if s.name in kept]
 
 
-def load_checked(samples: Sequence[Sample]) -> list[Volume]:
+def load_checked(
+    train: Sequence[Sample], validation: Sequence[Sample] = (), *, empty: bool = False
+) -> list[Volume]:
     """Read samples and check that each can be trained on.
 
     Parameters
     ----------
-    samples
+    train, validation
         What to read.
+    empty
+        Whether volumes may be without any object, as single slices are, where one to train on has some.
+
+    Returns
+    -------
+    list of Volume
+        Those to train on, then those to validate on.
 
     Raises
     ------
@@ -62,6 +71,7 @@ def load_checked(samples: Sequence[Sample]) -> list[Volume]:
         without markers.
     """
     volumes, faults = [], []
+    samples = [*train, *validation]
     for sample in samples:
         try:
             volume = sample.load()
@@ -69,11 +79,16 @@ def load_checked(samples: Sequence[Sample]) -> list[Volume]:
             faults.append(str(fault))
             continue
         if not volume.mask.any():
-            faults.append(f"{sample.name}: its truth holds no object")
+            if not empty:
+                faults.append(f"{sample.name}: its truth holds no object")
         elif not volume.markers.any():
             faults.append(f"{sample.name}: its truth holds no marker")
         volumes.append(volume)
     if faults:
         listed = "; ".join(faults[:20]) + ("; ..." if len(faults) > 20 else "")
         raise InputError(f"{len(faults)} of {len(samples)} training volumes cannot be used: {listed}")
+    if empty and not any(volume.labels.any() for volume in volumes[: len(train)]):
+        raise InputError(
+            f"no training labels: the truth of none of the {len(train)} volumes to train on holds an object"
+        )
     return volumes

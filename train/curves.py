@@ -18,16 +18,17 @@ _STYLES = {"train": ("", "#0072B2", "-"), "validation": ("val_", "#D55E00", "--"
 
 
 def plot_history(history_csv: Path, out_png: Path) -> None:
-    """Draw loss and IoU over the epochs, training and validation, with the best epoch marked.
+    """Draw loss and IoU, or a detector's SEG, over the epochs, with the best epoch marked.
 
-    The best epoch is the one with the highest validation IoU, or training IoU where there was no validation.
+    The best epoch is the one with the highest validation SEG or IoU, or training IoU where there was no
+    validation.
 
     Parameters
     ----------
     history_csv
-        Columns epoch, loss, iou and, where there was a validation, val_loss and val_iou; others are left
-        alone. Empty fields (an epoch without validation) are left out of the curve. Of an epoch that was run
-        twice (a resumed run) the later row counts, and an unfinished line (a killed run) does not.
+        Columns epoch, loss and, as far as known, iou, val_loss, val_iou and val_seg; others are left alone.
+        Empty fields (an epoch without validation) are left out of the curve. Of an epoch that was run twice
+        (a resumed run) the later row counts, and an unfinished line (a killed run) does not.
     out_png
         The picture to write, as a PNG.
 
@@ -42,9 +43,10 @@ def plot_history(history_csv: Path, out_png: Path) -> None:
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw(left, history, "loss", best)
-    _draw(right, history, "iou", best)
+    quantity = "iou" if "iou" in history else "seg"
+    _draw(right, history, quantity, best)
     left.set(title="Loss")
-    right.set(title="IoU", ylim=(0, 1))
+    right.set(title={"iou": "IoU", "seg": "SEG"}[quantity], ylim=(0, 1))
     with atomic(out_png) as unfinished:
         figure.savefig(unfinished, format="png")
 
@@ -58,10 +60,10 @@ def _read(history_csv: Path) -> dict[str, np.ndarray]:
         raise InputError(f"cannot read history {history_csv} ({error}): give a run's history.csv") from error
     if not rows:
         raise InputError(f"history {history_csv} holds no epochs: train for one at least")
-    missing = [name for name in ("epoch", "loss", "iou") if name not in rows[0]]
+    missing = [name for name in ("epoch", "loss") if name not in rows[0]]
     if missing:
         raise InputError(f"history {history_csv} lacks {', '.join(missing)}: give a run's history.csv")
-    names = [name for name in ("epoch", "loss", "iou", "val_loss", "val_iou") if name in rows[0]]
+    names = [name for name in ("epoch", "loss", "iou", "val_loss", "val_iou", "val_seg") if name in rows[0]]
     try:
         table = {float(row["epoch"]): [float(row[name] or "nan") for name in names] for row in rows}
     except ValueError as error:
@@ -74,7 +76,7 @@ def _read(history_csv: Path) -> dict[str, np.ndarray]:
 
 def _best(history: dict[str, np.ndarray]) -> int | None:
     """Find the row with the best IoU, of equals the last, whose weights are kept; None where none has one."""
-    for name in ("val_iou", "iou"):
+    for name in ("val_seg", "val_iou", "iou"):
         values = history.get(name)
         if values is not None and not np.isnan(values).all():
             return len(values) - 1 - int(np.nanargmax(values[::-1]))

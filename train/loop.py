@@ -106,13 +106,14 @@ def _fit(
     history = run.history()
     if first < recipe.epochs and not should_stop(recipe, history):
         keeper = _Keeper(run, build(run.entry, recipe), history)
-        bar = Bar(console, recipe.epochs, first)
-        callbacks: list[Any] = [keeper, bar]
-        if keras.backend.backend() == "tensorflow":
-            callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
-        try:
+        batches = Batches(examples, recipe, int(run.settings["seed"]), epoch=first)
+        with Bar(console, recipe.epochs, len(batches), first) as bar:
+            callbacks: list[Any] = [keeper, _Shown(bar)]
+            if keras.backend.backend() == "tensorflow":
+                board = keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False)
+                callbacks.append(board)
             model.fit(
-                Batches(examples, recipe, int(run.settings["seed"]), epoch=first),
+                batches,
                 validation_data=WholeVolumes(checks, recipe.multiple) if checks else None,
                 initial_epoch=first,
                 epochs=recipe.epochs,
@@ -120,8 +121,6 @@ def _fit(
                 shuffle=False,  # Batches does, by seed and epoch; Keras would by a global state
                 verbose=0,
             )
-        finally:
-            bar.bar.stop()  # Ctrl-C and faults do not reach its end
         history = keeper.history
     plot_history(run.path / "history.csv", run.path / "learning_curve.png")
     return history
@@ -160,6 +159,20 @@ class _Keeper(keras.callbacks.Callback):
                 old.unlink()
         if should_stop(self.run.recipe, self.history):
             self.model.stop_training = True
+
+
+class _Shown(keras.callbacks.Callback):
+    """Moves a bar on."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.bar.step(logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.bar.epoch(logs or {})
 
 
 def _compile(model: keras.Model, recipe: Recipe) -> keras.Model:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+SHOWN = ("loss", "iou", "val_loss", "val_iou", "val_seg", "val_f1")
 
-class Bar(keras.callbacks.Callback):
-    """A bar over all steps of all epochs with loss, IoU and time left.
+
+class Bar:
+    """A bar over all steps of all epochs with loss, scores and time left; ends with its ``with`` block.
 
     Parameters
     ----------
     console
         Where to; not a terminal gets a line an epoch instead.
-    epochs, first
-        Number of epochs of the whole run, and of those that were finished before.
+    epochs, steps
+        Number of epochs of the whole run, and of steps in each.
+    first
+        Number of epochs that were finished before.
     """
 
-    def __init__(self, console: Console, epochs: int, first: int) -> None:
-        super().__init__()
-        self.console, self.epochs, self.first = console, epochs, first
+    def __init__(self, console: Console, epochs: int, steps: int, first: int) -> None:
+        self.console, self.epochs, self.steps, self.first = console, epochs, steps, first
+        self.done = first
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,36 +38,36 @@ class Bar(keras.callbacks.Callback):
             console=console,
             disable=not console.is_terminal,
         )
-        self.task: Any = None
+        self.task = self.bar.add_task(self._name(), total=epochs * steps, completed=first * steps, values="")
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Start the bar and its clock."""
-        steps = self.params["steps"]
-        self.task = self.bar.add_task("", total=self.epochs * steps, completed=self.first * steps, values="")
+    def __enter__(self) -> Bar:
         self.bar.start()
         self.began = time.monotonic()
+        return self
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Name the epoch."""
-        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def step(self, logs: Mapping[str, float]) -> None:
         """Move on by a step."""
-        self.bar.update(self.task, advance=1, values=_values(logs or {}))
+        self.bar.update(self.task, advance=1, values=_values(logs))
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Leave a line."""
-        done, to_do = epoch + 1 - self.first, self.epochs - epoch - 1
-        left = _left((time.monotonic() - self.began) / done * to_do)
+    def epoch(self, logs: Mapping[str, float]) -> None:
+        """Leave a line for a finished epoch."""
+        self.done += 1
+        to_do = self.epochs - self.done
+        left = _left((time.monotonic() - self.began) / (self.done - self.first) * to_do)
         self.console.print(
-            f"epoch {epoch + 1}/{self.epochs}  {_values(logs or {})}{f'  {left}' if to_do else ''}",
+            f"epoch {self.done}/{self.epochs}  {_values(logs)}{f'  {left}' if to_do else ''}",
             highlight=False,
             soft_wrap=True,
         )
+        self.bar.update(self.task, description=self._name())
 
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Take the bar away."""
-        self.bar.stop()
+    def _name(self) -> str:
+        return f"epoch {min(self.done + 1, self.epochs)}/{self.epochs}"
 
 
 def _left(seconds: float) -> str:
@@ -72,5 +75,4 @@ def _left(seconds: float) -> str:
 
 
 def _values(logs: Mapping[str, float]) -> str:
-    shown = ("loss", "iou", "val_loss", "val_iou")
-    return "  ".join(f"{name} {float(logs[name]):.3f}" for name in shown if name in logs)
+    return "  ".join(f"{name} {float(logs[name]):.3f}" for name in SHOWN if name in logs)

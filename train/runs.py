@@ -22,10 +22,10 @@ from zoo.data.write import atomic
 from zoo.entry import Entry
 from zoo.errors import InputError
 from zoo.provenance import versions
-from zoo.recipe import Recipe, change
+from zoo.recipe import change
 
 SETTINGS, HISTORY, BEST = "run.json", "history.csv", "best.weights.h5"
-COLUMNS = ("epoch", "loss", "iou", "val_loss", "val_iou", "lr", "seconds")
+COLUMNS = ("epoch", "loss", "iou", "val_loss", "val_iou", "val_seg", "val_f1", "lr", "seconds")
 Row = dict[str, float]
 
 
@@ -42,8 +42,8 @@ class Run:
         return registry.get(self.settings["entry"])
 
     @property
-    def recipe(self) -> Recipe:
-        """The resolved recipe."""
+    def recipe(self) -> Any:
+        """The resolved recipe, of the kind that the entry has."""
         return change(next(iter(self.entry.recipes.values())), self.settings["recipe"])
 
     @property
@@ -89,7 +89,8 @@ class Run:
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write ``history.csv`` anew."""
         with atomic(self.path / HISTORY) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            there = [name for name in COLUMNS if any(name in row for row in rows)]
+            writer = csv.DictWriter(file, there, restval="")
             writer.writeheader()
             writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
 
@@ -141,7 +142,7 @@ def open_run(path: Path) -> Run:
 
 def describe(
     entry: Entry,
-    recipe: Recipe,
+    recipe: Any,
     *,
     seed: int,
     precision: str,

@@ -12,8 +12,14 @@ FLOOR = 0.01  # ours: the cosine ends at this share of the first rate, not at 0
 
 
 def watched(row: Mapping[str, float]) -> float:
-    """Return the IoU that decides: validation's, or training's where there is no validation."""
-    return row.get("val_iou", row["iou"])
+    """Return the figure that decides: a detector's validation SEG, else the IoU of validation or training.
+
+    A detector without validation has neither: the least loss decides.
+    """
+    for name in ("val_seg", "val_iou", "iou"):
+        if name in row:
+            return row[name]
+    return -row["loss"]
 
 
 def learning_rate(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> float:

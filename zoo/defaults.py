@@ -7,3 +7,7 @@ from pathlib import Path
 RUNS = Path("runs")  # where 'zoo train NAME' writes without --out: runs/NAME
 THRESHOLD = 0.5  # of probabilities resampled to the voxels of the image
 MIN_VOLUME = 400.0  # um3; of 0, 200 and 400 the best on validation embryo Emb06 (docs/models/qcanet.md)
+SLICE_FUSION = "cluster"  # of the objects that an ensemble of 2-D detectors finds
+RADIUS_UM = (
+    6.0  # largest step of a nucleus' centre from a slice to the next, where slices are joined by chains
+)

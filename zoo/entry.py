@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from zoo.recipe import Recipe
-
-Task = Literal["semantic", "centres", "instances_3d"]
+Task = Literal["semantic", "centres", "instances_2d", "instances_3d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,8 @@ class Entry:
     name
         Also the name on the command line, of the docs page and of an exported model.
     task
-        ``semantic`` (foreground mask), ``centres`` (a marker in each nucleus) or ``instances_3d`` (labels).
+        ``semantic`` (foreground mask), ``centres`` (a marker in each nucleus), ``instances_2d`` (the objects
+        of each slice) or ``instances_3d`` (labels).
     summary
         The line in ``zoo list``.
     inputs, outputs
@@ -87,6 +86,8 @@ class Entry:
         Function of a recipe that returns the Keras model; ``None`` for a pipeline.
     size
         Function of a recipe that returns the number of parameters, without a framework.
+    fit, rebuild
+        Functions that train into a run folder, and that return the model of one.
     prepare
         Function of image (Z, Y, X), spacing in um and recipe that brings the image to the network's voxels
         and scale.
@@ -97,7 +98,8 @@ class Entry:
     keras
         Framework the network is built on.
     recipes
-        Named settings; ``default`` is there for every entry that can be trained.
+        Named settings, :class:`zoo.recipe.Recipe` or :class:`zoo.recipe_detector.DetectorRecipe`; ``default``
+        is there for every entry that can be trained.
     tiny
         Recipe keys that make training a second's work, for tests.
     source
@@ -112,11 +114,13 @@ class Entry:
     source: Source
     build: Ref | None = None
     size: Ref | None = None
+    fit: Ref = Ref("zoo.train.loop:fit")
+    rebuild: Ref = Ref("zoo.train.loop:rebuild")
     prepare: Ref | None = None
     fuse: Ref | None = None
     needs: Mapping[str, str] = field(default_factory=dict)
     keras: Literal["keras", "tf_keras"] = "keras"
-    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    recipes: Mapping[str, Any] = field(default_factory=dict)
     tiny: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -9,9 +9,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from zoo.errors import InputError, unknown
+
+Settings = TypeVar("Settings")  # Recipe, or the DetectorRecipe of zoo.recipe_detector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Recipe:
         return {**dataclasses.asdict(self), "patch": list(self.patch)}
 
 
-def change(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+def change(recipe: Settings, values: Mapping[str, Any]) -> Settings:
     """Return the recipe with some keys set.
 
     Parameters
@@ -96,13 +98,13 @@ def change(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     InputError
         For an unknown key (its nearest neighbour is named) or a value of the wrong kind.
     """
-    hints = get_type_hints(Recipe)
+    hints = get_type_hints(type(recipe))
     changed = {}
     for key, value in values.items():
         if key not in hints:
             raise unknown("recipe key", key, hints)
         changed[key] = _convert(key, value, hints[key])
-    return dataclasses.replace(recipe, **changed)
+    return dataclasses.replace(recipe, **changed)  # type: ignore[type-var]
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def load(recipes: Mapping[str, Recipe], name_or_file: str) -> Recipe:
+def load(recipes: Mapping[str, Settings], name_or_file: str) -> Settings:
     """Return a named recipe, or the default one changed by a TOML file.
 
     Raises
@@ -155,6 +157,10 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
         if value not in get_args(kind):
             raise unknown(f"value of {key}", str(value), get_args(kind))
         return value
+    if get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis:
+        if isinstance(value, (list, tuple)) and all(isinstance(one, Mapping) for one in value):
+            return tuple(dict(one) for one in value)
+        raise InputError(f"{key}={value!r} must be a list of tables, such as {key} = [{{backbone = 34}}]")
     if get_origin(kind) is tuple:
         if isinstance(value, (list, tuple)) and len(value) == 3 and all(type(v) is int for v in value):
             return tuple(value)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from zoo.entry import Entry, Port, Ref, Source
 from zoo.errors import unknown
 from zoo.recipe import Recipe
+from zoo.recipe_detector import DetectorRecipe
 
 MOUSE_EMBRYO_UM = (1.75, 0.8, 0.8)  # voxel size of BBBC050, the data behind the QCANet paper
 
@@ -172,6 +173,78 @@ register(
             licence="MIT (our code, written from the papers)",
             differs="instance norm, dice + cross-entropy, percentile scaling",
         ),
+    )
+)
+_EMRCNN = Source(
+    paper="Wu et al. 2022, CVPR Workshops (EMR-CNN); He et al. 2017, ICCV (Mask R-CNN)",
+    licence="MIT (our code, written from the formulas; the detector is Model Garden's, Apache-2.0)",
+    differs="compact ResNet backbones that differ in depth, width, anchors and data, neighbouring slices as "
+    "context, silhouette with the nearest other cluster; see docs/models/emrcnn.md",
+)
+_MEMBERS = (
+    {"backbone": 18},
+    {"backbone": 10, "width": 0.75},
+    {"backbone": 34, "width": 0.375, "context": 2},
+    {"backbone": 10, "pixel_um": 0.64, "patch": 160},
+    {"backbone": 26, "width": 0.5, "anchor": 4.0, "scales": 2},
+    {"backbone": 10, "context": 2},
+    {"backbone": 34, "width": 0.5, "anchor": 4.0},
+    {"backbone": 26, "width": 0.375, "context": 0},
+)
+_PAPER_MEMBERS = tuple(
+    {"backbone": backbone, "anchor": anchor, "scales": scales}
+    for backbone in (50, 101)
+    for anchor, scales in ((4.0, 1), (4.0, 3), (8.0, 1), (8.0, 3))
+)
+
+register(
+    Entry(
+        name="emrcnn",
+        task="instances_3d",
+        summary="nuclei in 3-D: an ensemble of 2-D detectors votes in each slice, slices are joined over z",
+        inputs=_image(),
+        outputs=(_LABELS,),
+        needs={"ensemble": "mrcnn_ensemble"},
+        fuse=Ref("zoo.fusion.slices:join"),
+        source=_EMRCNN,
+    )
+)
+register(
+    Entry(
+        name="mrcnn_ensemble",
+        task="instances_2d",
+        summary="Mask R-CNNs that differ; each finds the nuclei of each slice",
+        inputs=Port(name="image", axes="NYXC", dtype="float32", spacing_um=MOUSE_EMBRYO_UM, multiple_of=32),
+        outputs=(
+            Port(name="boxes", axes="NKB", dtype="float32"),
+            Port(name="scores", axes="NK", dtype="float32"),
+            Port(name="masks", axes="NKYX", dtype="float32"),
+        ),
+        build=Ref("zoo.models.mrcnn:build"),
+        size=Ref("zoo.models.size:ensemble_parameters"),
+        fit=Ref("zoo.train.detector:fit"),
+        rebuild=Ref("zoo.train.detector:rebuild"),
+        prepare=Ref("zoo.prepare:in_plane"),
+        keras="tf_keras",
+        recipes={
+            "default": DetectorRecipe(members=_MEMBERS),
+            "paper": DetectorRecipe(
+                members=_PAPER_MEMBERS,
+                bootstrap=False,
+                backbone=50,
+                width=1.0,
+                filters=256,
+                heads="full",
+                norm_momentum=0.997,
+                context=0,
+                patch=256,
+                augment="flips",
+                score=0.7,
+                nms=0.3,
+            ),
+        },
+        tiny={"width": 0.125, "filters": 16, "patch": 64, "epochs": 2, "steps": 2},
+        source=_EMRCNN,
     )
 )
 register(

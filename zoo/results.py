@@ -134,6 +134,8 @@ def make_case(
         name=name,
         image=image,
         spacing=spacing,
+        panels=result.panels,
+        notes=result.notes,
         layers={**result.layers, "Distance (µm)": distance},
         labels=result.labels,
         truth=truth,

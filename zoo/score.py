@@ -93,6 +93,10 @@ def score_dataset(
                 seconds = time.monotonic() - began
                 methods[name].append(_score(volume, results[name].labels, metrics, definition, seconds))
             result, row = results[entry.name], methods[entry.name][-1]
+            for note in result.notes:
+                if note not in told:  # most are of all volumes
+                    told.add(note)
+                    console.print(f"{volume.name}: {note}")
             if out is not None:
                 write_labels(label_file(out, volume.name), result.labels, volume.spacing)
                 nuclei = measure(result.labels, volume.spacing, volume.image)
@@ -103,6 +107,7 @@ def score_dataset(
         tables.update({name: _table(rows, metrics) for name, rows in methods.items()})
 
     tables: dict[str, Table] = {}
+    told: set[str] = set()
     if out is None:
         for _ in cases():
             pass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,22 @@ import numpy as np
 from zoo import forecast, registry
 from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
-from zoo.defaults import MIN_VOLUME, THRESHOLD
+from zoo.defaults import MIN_VOLUME, RADIUS_UM, SLICE_FUSION, THRESHOLD
 from zoo.entry import Entry
+from zoo.fusion.detections import separate_slices
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network with weights, and the entry and recipe it was made by."""
+    """A network with weights, and the entry and recipe it was made by.
+
+    The model of an ensemble is a list of names and detectors, of those members that have weights.
+    """
 
     entry: Entry
-    recipe: Recipe
+    recipe: Any
     model: Any
 
 
@@ -36,10 +41,16 @@ class Segmentation:
         0 is background.
     layers
         Name to (Z, Y, X) float32 map, in the order of the steps.
+    panels
+        Name to (Y, X, 3) uint8 picture.
+    notes
+        What a user should know of.
     """
 
     labels: np.ndarray
     layers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    panels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def predict_probability(
@@ -70,7 +81,7 @@ def predict_probability(
     (Z, Y, X) float32
         In 0..1, at the image's voxels.
     """
-    recipe = network.recipe
+    recipe: Recipe = network.recipe
     assert network.entry.prepare is not None, f"{network.entry.name} has no way to prepare its images"
     scaled = network.entry.prepare.load()(image, spacing, recipe)
     padded, inside = pad_to_multiple(scaled, recipe.multiple)
@@ -93,6 +104,8 @@ def segment(
     unmarked: str = "keep",
     min_volume: float = MIN_VOLUME,
     threshold: float = THRESHOLD,
+    slice_fusion: str = SLICE_FUSION,
+    radius_um: float = RADIUS_UM,
 ) -> Segmentation:
     """Segment an image by an entry of the registry.
 
@@ -111,7 +124,10 @@ def segment(
         Least volume of a nucleus that stays, um^3. Centre markers and the baseline, which has a least volume
         of its own, are left alone.
     threshold
-        Probability from which on a voxel is nucleus. Centre markers are cut at 0.5 whatever it is.
+        Probability from which on a voxel is nucleus, and share of the scores above which an ensemble takes a
+        pixel for an object's. Centre markers are cut at 0.5 whatever it is.
+    slice_fusion, radius_um
+        How the objects of an ensemble's slices are joined: :func:`zoo.fusion.slices.join`.
 
     Returns
     -------
@@ -122,6 +138,11 @@ def segment(
     fuse = entry.fuse.load()
     if not entry.needs and not entry.trainable:
         return Segmentation(fuse(image, spacing))
+    if entry.name in networks and entry.task == "instances_2d":
+        return _by_vote(networks[entry.name], image, spacing, threshold, separate_slices)
+    if "ensemble" in entry.needs:
+        join = partial(fuse, spacing=spacing, method=slice_fusion, radius_um=radius_um, min_volume=min_volume)
+        return _by_vote(networks[entry.needs["ensemble"]], image, spacing, threshold, join)
     maps = {
         name: predict_probability(networks[name], image, spacing)
         for name in (entry.needs.values() if entry.needs else (entry.name,))
@@ -137,6 +158,23 @@ def segment(
     layers = {"NSN (nucleus probability)": maps[nsn], "NDN (centre probability)": maps[ndn]}
     labels = fuse(masks[nsn], masks[ndn], spacing, unmarked)
     return Segmentation(remove_small(labels, min_volume, spacing), layers)
+
+
+def _by_vote(
+    ensemble: Network,
+    image: np.ndarray,
+    spacing: Sequence[float],
+    threshold: float,
+    join: Callable[..., np.ndarray],
+) -> Segmentation:
+    from zoo.vote import missing_members, vote
+
+    voted = vote(ensemble.model, image, spacing, threshold)
+    labels = join([fused.detections for fused in voted.fused], image.shape)
+    notes = missing_members(ensemble.recipe, ensemble.model) + voted.notes
+    if len(image) == 1:
+        notes += ("one slice only: the result is 2-D",)
+    return Segmentation(labels, {"Ensemble (share of the scores)": voted.probability}, voted.panels, notes)
 
 
 def _forward(model: Any, image: np.ndarray) -> np.ndarray:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zoo.defaults import RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError, unknown
 from zoo.segment import Network
+
+if TYPE_CHECKING:
+    from zoo.train.runs import Run
 
 
 def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
@@ -72,8 +76,6 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
     from zoo.train import device, runs
 
     device.configure()
-    from zoo.train.loop import rebuild
-
     networks = {}
     for name, folder in folders.items():
         run = runs.open_run(folder)
@@ -81,8 +83,26 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
             raise InputError(
                 f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
             )
-        networks[name] = Network(run.entry, run.recipe, rebuild(run))
+        networks[name] = Network(run.entry, run.recipe, _model(run))
     return networks
+
+
+def _model(run: Run) -> Any:
+    from zoo.vote import member_name
+
+    rebuild = run.entry.rebuild.load()
+    if run.entry.task != "instances_2d":
+        return rebuild(run)
+    if not run.recipe.members:
+        return [(run.path.name, rebuild(run))]
+    from zoo.train.members import open_members
+
+    trained = {number: member for number, member in open_members(run).items() if member.best.is_file()}
+    if not trained:
+        raise InputError(
+            f"no member of {run.path} has weights yet: 'zoo train {run.entry.name} --out {run.path} --resume'"
+        )
+    return [(member_name(number), rebuild(member)) for number, member in trained.items()]
 
 
 def describe_weights(entry: Entry, given: Sequence[str]) -> dict[str, str]:

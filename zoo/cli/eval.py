@@ -13,10 +13,12 @@ from zoo.cli.options import (
     PATH,
     check_new,
     check_writable,
+    labelling,
     make_console,
     min_volume_option,
     names,
     overwrite_option,
+    slice_fusion_options,
     spacing_option,
     threshold_option,
     unmarked_option,
@@ -63,6 +65,7 @@ SAMPLE = {"embryos": 6, "seed": 100}  # training's synthetic embryos begin at se
 @unmarked_option()
 @min_volume_option()
 @threshold_option()
+@slice_fusion_options()
 @overwrite_option()
 def evaluate(
     name: str,
@@ -80,6 +83,8 @@ def evaluate(
     unmarked: str,
     min_volume: float,
     threshold: float,
+    slice_fusion: str,
+    radius_um: float,
     overwrite: bool,
 ) -> None:
     """Score a model, or label images from any tool.
@@ -108,11 +113,8 @@ def evaluate(
         from zoo.weights import describe_weights
 
         settings = {"model": entry.name, **describe_weights(entry, weights)}
-        how_labelled: dict[str, Any] = {
-            "unmarked": unmarked,
-            "min_volume": min_volume,
-            "threshold": threshold,
-        }
+        how_labelled: dict[str, Any] = {"min_volume": min_volume, "threshold": threshold}
+        how_labelled |= labelling(entry, unmarked, slice_fusion, radius_um)
         settings |= {key: str(value) for key, value in how_labelled.items()}
         settings |= {"data": str(data or "built-in synthetic embryos")} | how
         dataset = _dataset(data, names(embryos), spacing, console)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from zoo.defaults import MIN_VOLUME, THRESHOLD
+from zoo.defaults import MIN_VOLUME, RADIUS_UM, SLICE_FUSION, THRESHOLD
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from zoo.entry import Entry
 
 PATH = click.Path(path_type=Path)
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -85,9 +88,57 @@ def threshold_option() -> Option:
     )
 
 
+def slice_fusion_options() -> Option:
+    """Return ``--slice-fusion cluster|blob`` and ``--radius-um UM``."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        radius = click.option(
+            "--radius-um",
+            type=click.FloatRange(min=0, min_open=True),
+            default=RADIUS_UM,
+            show_default=True,
+            metavar="UM",
+            help="How far the centre of a nucleus may move from a slice to the next, where blobs are joined.",
+        )
+        fusion = click.option(
+            "--slice-fusion",
+            type=click.Choice(["cluster", "blob"]),
+            default=SLICE_FUSION,
+            show_default=True,
+            help="How the objects that an ensemble finds in slices are joined over z.",
+        )
+        return fusion(radius(command))
+
+    return decorate
+
+
 def overwrite_option() -> Option:
     """Return ``--overwrite``."""
     return click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+
+
+def takes_slices(entry: Entry) -> bool:
+    """Tell whether an entry looks at slices one by one, so that a single one is an image too."""
+    return entry.task == "instances_2d" or "ensemble" in entry.needs
+
+
+def labelling(entry: Entry, unmarked: str, slice_fusion: str, radius_um: float) -> dict[str, Any]:
+    """Return the settings that an entry's way to labels has, of those that differ between entries.
+
+    Raises
+    ------
+    InputError
+        Where an option was given that means nothing to the entry.
+    """
+    for_slices = {"slice_fusion": slice_fusion, "radius_um": radius_um}
+    mine, others = (
+        (for_slices, {"unmarked": unmarked}) if takes_slices(entry) else ({"unmarked": unmarked}, for_slices)
+    )
+    context = click.get_current_context()
+    for name in others:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(f"--{name.replace('_', '-')} means nothing to {entry.name}: leave it out")
+    return mine
 
 
 def names(text: str | None) -> list[str]:

@@ -16,10 +16,13 @@ from zoo.cli.options import (
     PATH,
     check_new,
     check_writable,
+    labelling,
     make_console,
     min_volume_option,
     overwrite_option,
+    slice_fusion_options,
     spacing_option,
+    takes_slices,
     threshold_option,
     unmarked_option,
     weights_option,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 @unmarked_option()
 @min_volume_option()
 @threshold_option()
+@slice_fusion_options()
 @overwrite_option()
 def predict(
     name: str,
@@ -66,6 +70,8 @@ def predict(
     unmarked: str,
     min_volume: float,
     threshold: float,
+    slice_fusion: str,
+    radius_um: float,
     overwrite: bool,
 ) -> None:
     """Segment images: labels, measurements, a report.
@@ -90,7 +96,8 @@ def predict(
     console = make_console()
     # opened once, when an image is known to be good
     networks = cache(partial(open_networks, entry, weights))
-    how: dict[str, Any] = {"unmarked": unmarked, "min_volume": min_volume, "threshold": threshold}
+    how: dict[str, Any] = {"min_volume": min_volume, "threshold": threshold}
+    how |= labelling(entry, unmarked, slice_fusion, radius_um)
     faults: list[str] = []
     read = partial(_read, entry, spacing, channel, frames, correct_bleaching, console)
     cases = _cases(
@@ -131,7 +138,7 @@ def _read(
     """Read an image, and say which voxel size it is taken to have."""
     from zoo.data import io, normalise
 
-    stack = io.read_image(path, channel=channel, frames=frames)
+    stack = io.read_image(path, channel=channel, frames=frames, flat=takes_slices(entry))
     um, where = io.resolve_spacing(stack.spacing, given, entry.inputs.spacing_um or (1.0, 1.0, 1.0))
     shown = " x ".join(f"{edge:g}" for edge in um)
     console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}")
@@ -163,6 +170,8 @@ def _cases(
         watched = partial(track, description=name, console=console, disable=not console.is_terminal)
         for case in write_results(stack, um, segmenter(um), target, watched):
             console.print(f"{case.name}: {len(case.nuclei)} nuclei")
+            for note in case.notes:
+                console.print(f"{case.name}: {note}")
             yield case
 
 

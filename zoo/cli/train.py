@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from zoo.data.datasets import DataSet, Volume
     from zoo.train.runs import Run
 
+MEMBERS = 4  # of an ensemble, where nobody says how many
 SYNTHETIC = "synthetic"  # what run.json says where there was no --data
-WITH_RESUME = ("name", "out", "devices", "resume")  # all else is in the run folder
+WITH_RESUME = ("name", "out", "devices", "resume", "member", "init")  # all else is in the run folder
 
 
 @click.command()
@@ -53,6 +54,13 @@ WITH_RESUME = ("name", "out", "devices", "resume")  # all else is in the run fol
 @click.option(
     "--validate", metavar="GROUP,...", help="Embryos or groups for validation; default: one in eight."
 )
+@click.option("--members", type=click.IntRange(min=1), help="Of an ensemble: how many; default 4.")
+@click.option(
+    "--member", type=int, multiple=True, metavar="N", help="Of an ensemble: train only this one; repeatable."
+)
+@click.option(
+    "--init", type=PATH, metavar="PREFIX", help="Of a detector: Model Garden checkpoint to begin with."
+)
 @spacing_option()
 @overwrite_option()
 def train(
@@ -67,6 +75,9 @@ def train(
     seed: int,
     exclude: str | None,
     validate: str | None,
+    members: int | None,
+    member: tuple[int, ...],
+    init: Path | None,
     spacing: tuple[float, float, float] | None,
     overwrite: bool,
 ) -> None:
@@ -76,6 +87,7 @@ def train(
         parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
         raise InputError(f"{name} has no network of its own to train{': use ' + parts if parts else ''}")
     chosen = recipes.change(recipes.load(entry.recipes, recipe), recipes.parse_settings(settings))
+    chosen = _with_members(entry, chosen, members, member, init)
     out = out or RUNS / name
     if out.exists() and not (resume or overwrite):
         raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
@@ -106,16 +118,43 @@ def train(
             overwrite,
         )
     _tell(console, run, volumes, checks, found[0].name if found else "CPU")
+    if getattr(run.recipe, "members", ()):
+        from zoo.cli.members import fit_members
 
-    from zoo.train.loop import fit
+        fit_members(run, member, volumes, checks, devices, init, console)
+        console.print(f"weights and curves are in {run.path}")
+        return
+
     from zoo.train.schedule import watched
 
-    history = fit(run, volumes, checks, devices=devices, console=console)
+    history = entry.fit.load()(run, volumes, checks, devices=devices, console=console)
     best = max(reversed(history), key=watched)  # of equals the last, as its weights are kept
     console.print(
         f"best epoch {best['epoch']:.0f}: {'validation' if checks else 'training'} IoU {watched(best):.3f}; "
         f"weights and curves are in {run.path}"
     )
+
+
+def _with_members(
+    entry: Entry, recipe: Any, members: int | None, member: tuple[int, ...], init: Path | None
+) -> Any:
+    """Keep as many members of an ensemble as are wanted."""
+    listed = getattr(recipe, "members", ())
+    if not listed:
+        if members or member or init:
+            raise InputError(
+                f"{entry.name} is no ensemble of detectors: leave out --members, --member and --init"
+            )
+        return recipe
+    count = members or min(MEMBERS, len(listed))
+    if count > len(listed):
+        raise InputError(
+            f"--members {count}: the recipe lists {len(listed)}; list more as members = [...] in a FILE.toml"
+        )
+    wrong = [number for number in member if not 1 <= number <= count]
+    if wrong:
+        raise InputError(f"--member {wrong[0]}: the ensemble has members 1 to {count}")
+    return recipes.change(recipe, {"members": listed[:count]})
 
 
 def _dataset(data: Path | None, spacing: tuple[float, float, float] | None, console: Console) -> DataSet:
@@ -133,7 +172,7 @@ def _dataset(data: Path | None, spacing: tuple[float, float, float] | None, cons
 
 def _start(
     entry: Entry,
-    recipe: recipes.Recipe,
+    recipe: Any,
     dataset: DataSet,
     validate: list[str],
     out: Path,
@@ -144,10 +183,10 @@ def _start(
     overwrite: bool,
 ) -> tuple[Run, list[Volume], list[Volume]]:
     from zoo.data.split import load_checked, split
-    from zoo.train import runs
+    from zoo.train import members, runs
 
     train_samples, check_samples = split(dataset, validate, seed)
-    loaded = load_checked([*train_samples, *check_samples])
+    loaded = load_checked(train_samples, check_samples, empty=entry.task == "instances_2d")
     volumes, checks = loaded[: len(train_samples)], loaded[len(train_samples) :]
     described = runs.describe(
         entry,
@@ -159,7 +198,8 @@ def _start(
         train=volumes,
         validation=checks,
     )
-    return runs.create(out, described, overwrite=overwrite), volumes, checks
+    create = members.create if getattr(recipe, "members", ()) else runs.create
+    return create(out, described, overwrite=overwrite), volumes, checks
 
 
 def _reopen(out: Path, entry: Entry) -> Run:
@@ -199,21 +239,21 @@ def _same_data(run: Run) -> tuple[list[Volume], list[Volume]]:
     gone = [name for name in wanted if name not in samples]
     if gone:
         raise InputError(f"{data} no longer holds {', '.join(gone[:5])}, which the run {out} began with")
-    loaded = load_checked([samples[name] for name in wanted])
+    count = len(run.settings["train"])
+    listed = [samples[name] for name in wanted]
+    loaded = load_checked(listed[:count], listed[count:], empty=run.entry.task == "instances_2d")
     if runs.fingerprint(loaded) != run.settings["fingerprint"]:
         raise InputError(
             f"the data in {data} changed since the run {out} began: train anew into another --out"
         )
-    count = len(run.settings["train"])
     return loaded[:count], loaded[count:]
 
 
 def _tell(console: Console, run: Run, volumes: list[Volume], checks: list[Volume], device: str) -> None:
-    groups = ", ".join(sorted({volume.group for volume in checks})) or "none: training IoU decides"
-    assert run.entry.size is not None, f"{run.entry.name} has no size"
+    groups = ", ".join(sorted({volume.group for volume in checks})) or "none: training decides"
+    size = f"{run.entry.size.load()(run.recipe):,} parameters" if run.entry.size else "an ensemble"
     console.print(
-        f"{run.entry.name}: {run.entry.size.load()(run.recipe):,} parameters, "
-        f"{run.settings['precision']} on {device}; "
+        f"{run.entry.name}: {size}, {run.settings['precision']} on {device}; "
         f"{len(volumes)} volumes train, {len(checks)} validate ({groups})"
     )
     if any(volume.spacing_from == "default" for volume in volumes):

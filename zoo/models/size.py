@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from zoo.recipe import Recipe
+from zoo.recipe_detector import BACKBONES, HEADS, DetectorRecipe, member
 
 CLASSES = 2
+_BATCH_NORM = 4  # values a channel: scale, offset, mean and variance
 
 
 def unet_parameters(recipe: Recipe) -> int:
@@ -28,3 +30,51 @@ def unet_parameters(recipe: Recipe) -> int:
         total += pair(channels + filters, filters, filters)
         channels = filters
     return total + channels * CLASSES + CLASSES
+
+
+def ensemble_parameters(recipe: DetectorRecipe) -> int:
+    """Count the parameters of all members that a recipe lists, or of its one detector."""
+    members = [member(recipe, index) for index in range(len(recipe.members))]
+    return sum(_detector_parameters(one) for one in members or [recipe])
+
+
+def _detector_parameters(recipe: DetectorRecipe) -> int:
+    """Count the parameters of :func:`zoo.models.mrcnn.build`, those of the norms included."""
+    filters, heads = recipe.filters, HEADS[recipe.heads]
+    backbone, stages = _resnet(recipe)
+
+    def layer(kernel: int, before: int, after: int, norms: int = 1) -> int:
+        return kernel * before * after + after + norms * _BATCH_NORM * after
+
+    pyramid = sum(layer(1, channels, filters, norms=0) + layer(9, filters, filters) for channels in stages)
+    proposals = layer(9, filters, filters, norms=len(stages)) + layer(1, filters, 5 * recipe.scales, norms=0)
+    width, first = heads.filters, filters if heads.box_convs == 0 else heads.filters
+    boxes = sum(layer(9, filters if i == 0 else width, width) for i in range(heads.box_convs))
+    boxes += layer(1, 7 * 7 * first, heads.dense) + layer(1, heads.dense, 5 * CLASSES, norms=0)
+    masks = sum(layer(9, filters if i == 0 else width, width) for i in range(heads.mask_convs))
+    masks += layer(4, width, width) + layer(1, width, CLASSES, norms=0)
+    return backbone + pyramid + proposals + boxes + masks
+
+
+def _resnet(recipe: DetectorRecipe) -> tuple[int, list[int]]:
+    """Count the parameters of a backbone; return the channels that its stages end with, too."""
+    blocks, bottleneck = BACKBONES[recipe.backbone]
+    channels = int(64 * recipe.width)
+    total = (49 * recipe.channels + _BATCH_NORM) * channels
+    ends = []
+    for stage, count in enumerate(blocks):
+        inner = int(64 * 2**stage * recipe.width)
+        outer = 4 * inner if bottleneck else inner
+        for block in range(count):
+            if bottleneck:
+                convolutions = [(1, channels, inner), (9, inner, inner), (1, inner, outer)]
+            else:
+                convolutions = [(9, channels, inner), (9, inner, inner)]
+            if block == 0:
+                convolutions.append((1, channels, outer))  # past the block, to its size
+            total += sum(
+                kernel * before * after + _BATCH_NORM * after for kernel, before, after in convolutions
+            )
+            channels = outer
+        ends.append(channels)
+    return total, ends

@@ -356,6 +356,68 @@ def test_a_png_alone_is_two_dimensional(tmp_path, voxels):
     refused(tmp_path / "z8.png", "2-D", "folder")
 
 
+# one plane
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".png"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_flat_file_is_a_stack_of_one_plane_where_that_is_asked_for(tmp_path, voxels, suffix, dtype):
+    planes = voxels[0, :2].astype(dtype)
+    write_slices(tmp_path, planes, suffix)  # the other one beside it is not read
+    path = tmp_path / f"z9{suffix}"
+    for read in (read_image, read_labels):
+        stack = read(path, flat=True)
+        np.testing.assert_array_equal(stack.frames, planes[np.newaxis, 1:])
+        assert stack.frames.dtype == dtype
+        assert (stack.spacing, stack.times, stack.series) == (None, (0,), False)
+        assert stack.source == path
+        refused(path, "2-D", read=read)
+
+
+def test_a_flat_file_tells_its_voxel_size(tmp_path, voxels):
+    metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 3}
+    tifffile.imwrite(tmp_path / "i.ome.tif", voxels[0, 0], ome=True, metadata=metadata)
+    assert read_image(tmp_path / "i.ome.tif", flat=True).spacing == (3, 0.25, 0.5)
+
+
+def test_a_flat_mask_is_labels_zero_and_one(tmp_path, voxels):
+    tifffile.imwrite(tmp_path / "l.tif", voxels[0, 0] > 30_000)
+    stack = read_labels(tmp_path / "l.tif", flat=True)
+    assert stack.frames.dtype == np.uint8
+    np.testing.assert_array_equal(stack.frames[0, 0], voxels[0, 0] > 30_000)
+
+
+def test_stacks_and_folders_are_read_as_ever_where_flat_files_may_be(tmp_path, voxels):
+    tifffile.imwrite(tmp_path / "i.tif", voxels)
+    np.save(tmp_path / "i.npy", voxels)
+    write_slices(tmp_path / "s", voxels[0])
+    np.testing.assert_array_equal(read_image(tmp_path / "i.tif", flat=True).frames, voxels)
+    np.testing.assert_array_equal(read_image(tmp_path / "i.npy", flat=True).frames, voxels)
+    np.testing.assert_array_equal(read_image(tmp_path / "s", flat=True).frames[0], voxels[0])
+
+
+def test_what_is_refused_of_stacks_is_refused_of_flat_files(tmp_path, voxels):
+    plane = voxels[0, 0]
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((10, 12, 3), np.uint8), photometric="rgb")
+    refused(tmp_path / "rgb.tif", "RGB", flat=True)
+    tifffile.imwrite(tmp_path / "even.tif", np.full((10, 12), 7, np.uint8))
+    refused(tmp_path / "even.tif", "constant", "7", flat=True)
+    tifffile.imwrite(tmp_path / "mask.tif", plane > 30_000)
+    refused(tmp_path / "mask.tif", "bool", flat=True)
+    tifffile.imwrite(tmp_path / "float.tif", plane.astype(np.float32))
+    refused(tmp_path / "float.tif", "float32", read=read_labels, flat=True)
+    tifffile.imwrite(tmp_path / "i.tif", plane)
+    refused(tmp_path / "i.tif", "no channel 1", channel=1, flat=True)
+    with pytest.raises(InputError, match="frames"):
+        read_image(tmp_path / "i.tif", frames="1", flat=True)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "i.tif").read_bytes()[:150])
+    refused(tmp_path / "cut.tif", flat=True)
+    np.save(tmp_path / "i.npy", plane)
+    refused(tmp_path / "i.npy", "2 dimensions", flat=True)
+    write_slices(tmp_path / "s", voxels[0, :1])
+    refused(tmp_path / "s", "only slice", flat=True)
+
+
 # faults: files
 
 

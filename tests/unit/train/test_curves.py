@@ -89,7 +89,7 @@ def test_repeated_and_unfinished_lines_of_a_resumed_run(tmp_path, lines):
     [
         ("", "holds no epochs"),
         ("epoch,loss,iou\n", "holds no epochs"),
-        ("epoch,accuracy\n1,0.5\n", "lacks loss, iou"),
+        ("epoch,accuracy\n1,0.5\n", "lacks loss"),
         ("epoch,loss,iou\n1,low,0.5\n", "'low'.*must hold numbers"),
         ("epoch,loss,iou\n,1,0.5\n", "must hold numbers"),
     ],
@@ -106,3 +106,48 @@ def test_missing_and_unreadable_histories(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"epoch,loss\n\xff\xfe\x00\n")
     with pytest.raises(InputError, match=r"cannot read history .*binary\.csv"):
         plot_history(tmp_path / "binary.csv", tmp_path / "out.png")
+
+
+# a detector's history
+
+DETECTOR = """epoch,loss,val_seg,val_f1,lr,seconds
+1,3.0,0.20,0.30,0.001,4.1
+2,2.0,0.60,0.50,0.001,4.0
+3,1.0,0.40,0.70,0.001,4.0
+"""
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """Collect the titles of the panels."""
+    given = []
+    set_title = matplotlib.axes.Axes.set_title
+
+    def remember(self, label, *args, **kwargs):
+        given.append(label)
+        return set_title(self, label, *args, **kwargs)
+
+    monkeypatch.setattr(matplotlib.axes.Axes, "set_title", remember)
+    return given
+
+
+def test_a_detectors_best_epoch_has_the_highest_seg(tmp_path, lines, titles):
+    assert draw(tmp_path, DETECTOR).size == (1200, 480)
+    assert titles == ["Loss", "SEG"]
+    assert lines == [
+        ("train: 2.000", [1, 2, 3], [3, 2, 1]),
+        ("validation: 0.600", [1, 2, 3], [0.2, 0.6, 0.4]),
+    ]
+
+
+def test_of_detectors_epochs_of_one_seg_the_last_is_the_best(tmp_path, lines):
+    draw(tmp_path, DETECTOR.replace("0.40", "0.60"))
+    assert lines == [
+        ("train: 1.000", [1, 2, 3], [3, 2, 1]),
+        ("validation: 0.600", [1, 2, 3], [0.2, 0.6, 0.6]),
+    ]
+
+
+def test_other_networks_keep_their_iou(tmp_path, titles):
+    draw(tmp_path, FULL)
+    assert titles == ["Loss", "IoU"]

@@ -79,3 +79,27 @@ def test_the_best_is_the_highest_and_of_equals_the_later(ious, best):
 )
 def test_stops_after_so_many_epochs_without_a_higher_iou(ious, patience, stops):
     assert should_stop(recipe(patience=patience), history(*ious)) is stops
+
+
+# a detector's history
+
+
+def test_a_detectors_seg_decides_before_any_iou():
+    assert watched({"loss": 0.1, "val_seg": 0.3, "val_f1": 0.8, "val_iou": 0.2, "iou": 0.9}) == 0.3
+    assert watched({"loss": 0.1, "val_seg": 0.0}) == 0
+
+
+def test_without_a_score_the_least_loss_decides():
+    assert watched({"epoch": 1.0, "loss": 0.25, "lr": 0.1, "seconds": 3.0}) == -0.25
+    losses = [3.0, 2.0, 2.5, 2.0, 1.0]
+    rows = [{"epoch": float(n), "loss": loss} for n, loss in enumerate(losses, start=1)]
+    assert [is_best(rows[:n]) for n in range(1, 6)] == [True, True, False, True, True]
+
+
+def test_the_best_epoch_of_a_detector_has_the_highest_seg_not_the_least_loss():
+    rows = [
+        {"epoch": 1.0, "loss": 2.0, "val_seg": 0.2, "val_f1": 0.9},
+        {"epoch": 2.0, "loss": 1.0, "val_seg": 0.1, "val_f1": 0.95},
+        {"epoch": 3.0, "loss": 1.5, "val_seg": 0.3, "val_f1": 0.1},
+    ]
+    assert [is_best(rows[:n]) for n in (1, 2, 3)] == [True, False, True]

@@ -1,10 +1,15 @@
+import itertools
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 
 from zoo.data.normalise import correct_attenuation, minmax, percentile
 from zoo.data.resample import resample
-from zoo.prepare import isotropic
+from zoo.prepare import in_plane, isotropic, nearest_in_plane
 from zoo.recipe import Recipe
+from zoo.recipe_detector import DetectorRecipe
 
 
 @pytest.mark.parametrize("scaling, scaled", [("percentile", percentile), ("minmax", minmax)])
@@ -26,3 +31,77 @@ def test_the_input_is_not_changed():
     before = image.copy()
     isotropic(image, (1, 1, 1), Recipe(poolings=1, base=1, voxel_um=1.0, scaling="minmax", attenuation=True))
     np.testing.assert_array_equal(image, before)
+
+
+# in_plane
+
+
+@pytest.mark.parametrize("scaling, scaled", [("percentile", percentile), ("minmax", minmax)])
+@pytest.mark.parametrize("z_um", [0.2, 0.75, 40])
+def test_slices_keep_their_number_whatever_their_distance(scaling, scaled, z_um):
+    image = np.random.default_rng(0).integers(0, 60_000, (7, 12, 10)).astype(np.uint16)
+    out = in_plane(image, (z_um, 0.4, 1.6), DetectorRecipe(pixel_um=0.8, scaling=scaling))
+    assert out.shape == (7, 6, 20)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, scaled(resample(image, (7, 6, 20))), atol=1e-6)
+
+
+def test_a_slice_takes_nothing_from_its_neighbours():
+    image = np.zeros((5, 8, 8))
+    image[2, 2:6, 2:6] = 1000
+    out = in_plane(image, (1, 0.4, 0.4), DetectorRecipe(pixel_um=0.8, scaling="minmax"))
+    expected = np.zeros((5, 4, 4))
+    expected[2, 1:3, 1:3] = 1
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixel_um", [0.1, 0.3, 0.7, 1.1, 3.3])
+@pytest.mark.parametrize("depth", [1, 2, 49, 1001])
+def test_the_number_of_slices_survives_rounding(depth, pixel_um):
+    image = np.zeros((depth, 2, 2))
+    image[0, 0] = 1
+    assert len(in_plane(image, (1.75, 0.8, 0.8), DetectorRecipe(pixel_um=pixel_um))) == depth
+
+
+def test_all_slices_are_scaled_by_one_measure():
+    image = np.stack([np.eye(6) * 100, np.eye(6) * 50, np.eye(6) * 0])
+    out = in_plane(image, (1, 1, 1), DetectorRecipe(pixel_um=1.0, scaling="minmax"))
+    assert [plane.max() for plane in out] == pytest.approx([1, 0.5, 0])
+
+
+# nearest_in_plane
+
+
+@pytest.mark.parametrize(
+    "shape, wanted",
+    [
+        ((3, 6, 8), (3, 12, 16)),
+        ((3, 6, 8), (3, 3, 4)),
+        ((2, 7, 9), (2, 5, 13)),
+        ((1, 5, 7), (1, 7, 5)),
+        ((4, 7, 9), (4, 1, 1)),
+        ((4, 6, 6), (3, 6, 6)),
+        ((2, 3, 5), (2, 49, 48)),
+    ],
+)
+def test_each_voxel_takes_the_label_that_its_centre_lies_in(shape, wanted):
+    labels = np.arange(np.prod(shape)).reshape(shape)
+    found = nearest_in_plane(labels, wanted)
+    assert found.shape == wanted
+    for place in itertools.product(*map(range, wanted)):
+        centre = [(i + Fraction(1, 2)) * old / new for i, old, new in zip(place, shape, wanted, strict=True)]
+        assert found[place] == labels[tuple(map(floor, centre))]
+
+
+def test_labels_of_their_own_shape_are_unchanged_and_keep_their_type():
+    labels = np.random.default_rng(0).integers(0, 2**40, (3, 5, 7))
+    found = nearest_in_plane(labels, labels.shape)
+    np.testing.assert_array_equal(found, labels, strict=True)
+
+
+def test_labels_stay_where_the_image_is():
+    labels = np.zeros((1, 30, 45), int)
+    labels[0, 6:15, 9:30] = 1
+    for wanted in ((1, 20, 30), (1, 60, 90), (1, 10, 45)):
+        expected = resample(labels, wanted) > 0.5
+        np.testing.assert_array_equal(nearest_in_plane(labels, wanted), expected)

@@ -7,12 +7,14 @@ from zoo import registry
 from zoo.errors import InputError
 
 
-def test_the_entries_of_the_first_method_are_there():
+def test_the_entries_are_there():
     assert [entry.name for entry in registry.entries()] == [
         "qcanet",
         "qcanet_nsn",
         "qcanet_ndn",
         "unet3d",
+        "emrcnn",
+        "mrcnn_ensemble",
         "classical",
     ]
     assert all(registry.get(entry.name) is entry for entry in registry.entries())
@@ -22,7 +24,7 @@ def test_the_entries_of_the_first_method_are_there():
     "given, nearest", [("qcanet_nsm", "qcanet_nsn"), ("unet", "unet3d"), ("QCANET", None)]
 )
 def test_an_unknown_name_names_its_nearest(given, nearest):
-    hint = f"did you mean '{nearest}'" if nearest else "allowed are classical, qcanet"
+    hint = f"did you mean '{nearest}'" if nearest else "allowed are classical, emrcnn, mrcnn_ensemble, qcanet"
     with pytest.raises(InputError, match=f"unknown model '{given}': {hint}"):
         registry.get(given)
 
