@@ -36,3 +36,6 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench_metrics.py
 	$(BIN)/python benchmarks/bench_inference.py
+	$(BIN)/python benchmarks/bench_fusion.py
+	$(BIN)/python benchmarks/bench_slices.py
+	$(BIN)/python benchmarks/bench_robustness.py

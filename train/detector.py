@@ -196,6 +196,9 @@ def fit(
     history = run.history()
     with Bar(console or Console(quiet=True), recipe.epochs, recipe.steps, len(history)) as bar:
         for epoch in range(len(history), recipe.epochs):
+            # Model Garden draws anchors and regions from TensorFlow's global state: begun anew each epoch, a
+            # resumed run draws what the uninterrupted one drew
+            tf.random.set_seed(0)
             began, losses = time.monotonic(), []
             for step in range(epoch * recipe.steps, (epoch + 1) * recipe.steps):
                 losses.append(trainer.learn(batches.batch(step), _rate(recipe, step)))

@@ -22,6 +22,12 @@ def watched(row: Mapping[str, float]) -> float:
     return -row["loss"]
 
 
+def watched_name(row: Mapping[str, float]) -> str:
+    """Return what reports call the figure that decides."""
+    names = {"val_seg": "validation SEG", "val_iou": "validation IoU", "iou": "training IoU"}
+    return next((shown for name, shown in names.items() if name in row), "training loss")
+
+
 def learning_rate(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> float:
     """Return the rate of the epoch that follows a history.
 

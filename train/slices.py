@@ -59,21 +59,10 @@ class Batch:
 
 
 def prepare_slices(volume: Volume, recipe: DetectorRecipe) -> Slices:
-    """Bring a volume and its labels to the detector's grid.
-
-    Raises
-    ------
-    InputError
-        Where the volume has objects, but none is left that is large enough.
-    """
+    """Bring a volume and its labels to the detector's grid; slivers there are none of its objects."""
     image = in_plane(volume.image, volume.spacing, recipe)
     labels = nearest_in_plane(volume.labels, image.shape)
     filled = [z for z, plane in enumerate(labels) if len(instances(plane, recipe.least_area).boxes)]
-    if not filled and volume.labels.any():
-        raise InputError(
-            f"{volume.name}: no slice holds a nucleus of {recipe.least_area} pixels of "
-            f"{recipe.pixel_um:g} um: --set a smaller pixel_um or least_area"
-        )
     image, labels = (fit(array, recipe.multiple, recipe.patch) for array in (image, labels))
     image = np.clip(image, -HIGHEST, HIGHEST)  # a hot pixel may be beyond what float16 holds
     # float16 halves what stays in memory; 11 bits are more than the noise leaves
@@ -113,7 +102,11 @@ class SliceBatches:
         self.filled = [volume for volume in volumes if len(volume.filled)]
         others = [volume for volume in volumes if not len(volume.filled)]
         if not self.filled:
-            raise InputError(f"no training labels: none of the {len(volumes)} volumes holds an object")
+            raise InputError(
+                f"no training labels: none of the {len(volumes)} volumes holds an object of "
+                f"{recipe.least_area} pixels of {recipe.pixel_um:g} um; label some, or --set a smaller "
+                "pixel_um or least_area"
+            )
         if recipe.bootstrap:
             rng = np.random.default_rng((seed, 2**31))  # beyond any step
             self.filled, others = _resample(self.filled, rng), _resample(others, rng)

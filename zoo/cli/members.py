@@ -1,4 +1,4 @@
-"""Training the members of an ensemble, one after the other."""
+"""The members of an ensemble: how many, which, and their training one after the other."""
 
 from __future__ import annotations
 
@@ -6,15 +6,67 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
+from zoo.recipe import change
+from zoo.recipe_detector import DetectorRecipe
+from zoo.recipe_detector import member as member_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from zoo.data.datasets import Volume
+    from zoo.entry import Entry
     from zoo.train.runs import Run
+
+
+MEMBERS = 4  # of an ensemble, where nobody says how many
+
+
+def choose_members(entry: Entry, recipe: Any, count: int | None) -> Any:
+    """Keep as many members of an ensemble's recipe as are wanted.
+
+    Raises
+    ------
+    InputError
+        For more than there are, a model that is no ensemble, or a member's settings that are not allowed.
+    """
+    listed = getattr(recipe, "members", ())
+    if not listed:
+        if count:
+            raise InputError(f"{entry.name} is no ensemble: leave out --members")
+        return recipe
+    count = count or min(MEMBERS, len(listed))
+    if count > len(listed):
+        raise InputError(
+            f"--members {count}: the recipe lists {len(listed)}; list more as members = [...] in a FILE.toml"
+        )
+    chosen = change(recipe, {"members": listed[:count]})
+    for index in range(count):
+        member_recipe(chosen, index)
+    return chosen
+
+
+def check_members(entry: Entry, recipe: Any, numbers: Sequence[int], init: Path | None) -> None:
+    """Check, before any work is done, that members are there and that a checkpoint can be begun with.
+
+    Raises
+    ------
+    InputError
+        Where not.
+    """
+    count = len(getattr(recipe, "members", ()))
+    wrong = [number for number in numbers if not 1 <= number <= count]
+    if wrong:
+        allowed = f"the ensemble has members 1 to {count}" if count else f"{entry.name} has no members"
+        raise InputError(f"--member {wrong[0]}: {allowed}")
+    if init and not isinstance(recipe, DetectorRecipe):
+        raise InputError(f"--init begins a detector's training, and {entry.name} is none: leave it out")
+    if init and not init.with_name(f"{init.name}.index").is_file():
+        raise InputError(
+            f"--init {init}: no checkpoint there; give its prefix, of which PREFIX.index is a file"
+        )
 
 
 def fit_members(

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from zoo import recipe as recipes
 from zoo import registry
+from zoo.cli.members import check_members, choose_members, fit_members
 from zoo.cli.options import PATH, check_writable, make_console, names, overwrite_option, spacing_option
 from zoo.defaults import RUNS
 from zoo.entry import Entry
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from zoo.data.datasets import DataSet, Volume
     from zoo.train.runs import Run
 
-MEMBERS = 4  # of an ensemble, where nobody says how many
 SYNTHETIC = "synthetic"  # what run.json says where there was no --data
 WITH_RESUME = ("name", "out", "devices", "resume", "member", "init")  # all else is in the run folder
 
@@ -87,12 +87,13 @@ def train(
         parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
         raise InputError(f"{name} has no network of its own to train{': use ' + parts if parts else ''}")
     chosen = recipes.change(recipes.load(entry.recipes, recipe), recipes.parse_settings(settings))
-    chosen = _with_members(entry, chosen, members, member, init)
+    chosen = choose_members(entry, chosen, members)
     out = out or RUNS / name
     if out.exists() and not (resume or overwrite):
         raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
     check_writable(out)
     run = _reopen(out, entry) if resume else None
+    check_members(entry, run.recipe if run else chosen, member, init)
 
     from zoo.train import device
 
@@ -119,42 +120,19 @@ def train(
         )
     _tell(console, run, volumes, checks, found[0].name if found else "CPU")
     if getattr(run.recipe, "members", ()):
-        from zoo.cli.members import fit_members
-
         fit_members(run, member, volumes, checks, devices, init, console)
         console.print(f"weights and curves are in {run.path}")
         return
 
-    from zoo.train.schedule import watched
+    from zoo.train.schedule import watched, watched_name
 
-    history = entry.fit.load()(run, volumes, checks, devices=devices, console=console)
+    begin = {"init": init} if init else {}
+    history = entry.fit.load()(run, volumes, checks, devices=devices, console=console, **begin)
     best = max(reversed(history), key=watched)  # of equals the last, as its weights are kept
     console.print(
-        f"best epoch {best['epoch']:.0f}: {'validation' if checks else 'training'} IoU {watched(best):.3f}; "
+        f"best epoch {best['epoch']:.0f}: {watched_name(best)} {abs(watched(best)):.3f}; "
         f"weights and curves are in {run.path}"
     )
-
-
-def _with_members(
-    entry: Entry, recipe: Any, members: int | None, member: tuple[int, ...], init: Path | None
-) -> Any:
-    """Keep as many members of an ensemble as are wanted."""
-    listed = getattr(recipe, "members", ())
-    if not listed:
-        if members or member or init:
-            raise InputError(
-                f"{entry.name} is no ensemble of detectors: leave out --members, --member and --init"
-            )
-        return recipe
-    count = members or min(MEMBERS, len(listed))
-    if count > len(listed):
-        raise InputError(
-            f"--members {count}: the recipe lists {len(listed)}; list more as members = [...] in a FILE.toml"
-        )
-    wrong = [number for number in member if not 1 <= number <= count]
-    if wrong:
-        raise InputError(f"--member {wrong[0]}: the ensemble has members 1 to {count}")
-    return recipes.change(recipe, {"members": listed[:count]})
 
 
 def _dataset(data: Path | None, spacing: tuple[float, float, float] | None, console: Console) -> DataSet:

@@ -107,8 +107,10 @@ def test_the_least_area_is_one_of_resampled_pixels():
     labels[2, 10:16, 10:14] = 1  # 24 and 6
     given = volume(labels, (2, 0.4, 0.4))
     assert prepare_slices(given, PLAIN).filled.tolist() == [2]
-    with pytest.raises(InputError, match=r"Emb01: no slice holds a nucleus of 7 pixels of 0\.8 um: --set"):
-        prepare_slices(given, replace(PLAIN, least_area=7))
+    only_slivers = prepare_slices(given, replace(PLAIN, least_area=7))
+    assert len(only_slivers.filled) == 0
+    with pytest.raises(InputError, match=r"none of the 1 volumes holds an object of 7 pixels of 0\.8"):
+        SliceBatches([only_slivers], replace(PLAIN, least_area=7), seed=0)
     assert prepare_slices(given, replace(PLAIN, pixel_um=0.4, least_area=12)).filled.tolist() == [1, 2]
 
 
