@@ -57,7 +57,8 @@ def load_checked(
     train, validation
         What to read.
     empty
-        Whether volumes may be without any object, as single slices are, where one to train on has some.
+        Whether volumes may be without any object or marker, as single slices are, where one to train on has
+        some.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def load_checked(
         if not volume.mask.any():
             if not empty:
                 faults.append(f"{sample.name}: its truth holds no object")
-        elif not volume.markers.any():
+        elif not (empty or volume.markers.any()):
             faults.append(f"{sample.name}: its truth holds no marker")
         volumes.append(volume)
     if faults:

@@ -26,6 +26,8 @@ Method = Literal["cluster", "blob"]
 MOST_MISSING = 2
 # Points whose distances are held all at once, 100 MB; among more only neighbours are compared
 MOST_DENSE = 5000
+# Distances of points to groups that are held at once, 0.8 GB; among more segments fewer groups are tried
+MOST_TABLE = 10**8
 # Least mean silhouette of a "strong structure" (Kaufman and Rousseeuw 1990, Finding Groups in Data)
 STRONG = 0.70
 # Least IoU, from one slice to the next, of segments that are one nucleus whatever their groups. Ours: where
@@ -128,9 +130,9 @@ def group(points: Floats, z: Ints, axes: Floats) -> Ints:
 
     Notes
     -----
-    k is sought from the most segments in a slice, and the number of separate neighbourhoods, to n / 2. One
-    group is right only where no other number reaches a mean silhouette of 0.70. Time and memory of the search
-    go with n^2 / 2.
+    k is sought from the most segments in a slice, and the number of separate neighbourhoods, to n / 2, or to
+    10^8 / n where that is less. One group is right only where no other number reaches a mean silhouette of
+    0.70. Time and memory of the search go with n^2 / 2.
     """
     if len(points) < 2:
         return np.zeros(len(points), int)
@@ -139,7 +141,12 @@ def group(points: Floats, z: Ints, axes: Floats) -> Ints:
     else:
         tree, separate = ward_forest(points, axes)
     k_min = max(int(np.bincount(z).max()), separate)
-    k_max = max(len(points) // 2, k_min)
+    k_max = max(min(len(points) // 2, MOST_TABLE // len(points)), k_min)
+    if len(points) * k_max > MOST_TABLE:
+        raise InputError(
+            f"{len(points)} segments of {k_min} groups and more are too many to cluster, as a table of "
+            f"{len(points) * k_min:,} distances would be needed: join them by 'blob'"
+        )
     if k_min == k_max:
         return cut(tree, k_min)
     scores = mean_silhouettes(points, tree, max(k_min, 2), k_max)
@@ -187,9 +194,10 @@ def ward_forest(points: Floats, axes: Floats) -> tuple[npt.NDArray[np.float64], 
     renumbered = np.concatenate([np.arange(n), n + np.argsort(order)])
     ascending = np.concatenate(heights)[order]
     tops = renumbered[roots]
-    last = np.column_stack([np.append(tops[:1], np.arange(made, made + separate - 2)), tops[1:]])
+    below = np.append(tops[:1], np.arange(made, made + separate - 2))[: separate - 1]
+    last = np.column_stack([below, tops[1:]])
     tree = np.zeros((n - 1, 4))
-    tree[:, :2] = np.concatenate([renumbered[np.concatenate(merges)][order], last[: separate - 1]])
+    tree[:, :2] = np.concatenate([renumbered[np.concatenate(merges)][order], last])
     tree[:, 2] = np.append(ascending, np.full(separate - 1, ascending.max(initial=0)))
     sizes = np.ones(2 * n - 1)
     for node, (a, b) in enumerate(tree[:, :2].astype(int), start=n):
@@ -268,8 +276,8 @@ def _check(
 ) -> None:
     if method not in get_args(Method):
         raise unknown("method", str(method), get_args(Method))
-    if not radius_um > 0:
-        raise InputError(f"radius_um ({radius_um}) must be more than 0 um")
+    if not 0 < radius_um < np.inf:
+        raise InputError(f"radius_um ({radius_um}) must be more than 0 um, and finite")
     if not min_volume >= 0:
         raise InputError(f"min_volume ({min_volume}) must be 0 um3 or more")
     if len(shape) != 3 or len(slices) != shape[0]:

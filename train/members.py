@@ -60,6 +60,15 @@ def open_members(ensemble: Run, numbers: Sequence[int] = ()) -> dict[int, Run]:
     return {n: runs.open_run(_folder(ensemble.path, n)) for n in (numbers or range(1, count + 1))}
 
 
+def trained(ensemble: Run) -> dict[int, Run]:
+    """Open those members of an ensemble that have weights."""
+    numbers = range(1, len(ensemble.recipe.members) + 1)
+    found = {
+        n: runs.open_run(_folder(ensemble.path, n)) for n in numbers if _folder(ensemble.path, n).is_dir()
+    }
+    return {n: run for n, run in found.items() if run.best.is_file()}
+
+
 def alike(members: dict[int, Run]) -> list[list[int]]:
     """Group members of one recipe, which differ in their seed alone and can share a traced network."""
     groups: dict[str, list[int]] = {}

@@ -1,8 +1,8 @@
 """The run folder: everything a training leaves, and enough to rebuild its model or go on with it.
 
 ``run.json`` (entry, recipe, seed, versions, volumes), ``history.csv``, ``learning_curve.png``,
-``best.weights.h5`` (highest validation IoU), ``last-EPOCH.weights.h5`` (with the optimiser's state) and
-``tensorboard/``.
+``best.weights.h5`` (highest validation IoU, or a detector's SEG), ``last-EPOCH.weights.h5`` (with the
+optimiser's state) and, but for detectors, ``tensorboard/``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """The weights with the highest validation IoU."""
+        """The weights of the best epoch, that with the highest :func:`zoo.train.schedule.watched`."""
         return self.path / BEST
 
     def checkpoint(self) -> tuple[int, Path] | None:

@@ -15,7 +15,7 @@ from zoo.models.detect import fit, with_context
 from zoo.prepare import in_plane, nearest_in_plane
 from zoo.recipe_detector import DetectorRecipe
 
-MOST = 64  # objects a patch; more are left out of the targets
+MOST = 256  # objects a patch; more are left out of the targets, at random
 HIGHEST = 100.0  # of images scaled so that bright nuclei are 1
 EMPTY = 0.1  # ours: share of the draws that may be a slice without any object
 
@@ -122,7 +122,8 @@ class SliceBatches:
         counts = np.zeros(len(pairs), np.int32)
         for i, objects in enumerate(found):
             counts[i] = n = min(MOST, len(objects.boxes))
-            boxes[i, :n], masks[i, :n] = objects.boxes[:n], objects.masks[:n]
+            kept = rng.permutation(len(objects.boxes))[:n]
+            boxes[i, :n], masks[i, :n] = objects.boxes[kept], objects.masks[kept]
         return Batch(np.stack([image for image, _ in pairs]), boxes, masks, counts)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -225,6 +225,7 @@ register(
         fit=Ref("zoo.train.detector:fit"),
         rebuild=Ref("zoo.train.detector:rebuild"),
         prepare=Ref("zoo.prepare:in_plane"),
+        fuse=Ref("zoo.fusion.detections:separate_slices"),
         keras="tf_keras",
         recipes={
             "default": DetectorRecipe(members=_MEMBERS),

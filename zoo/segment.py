@@ -14,7 +14,6 @@ from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
 from zoo.defaults import MIN_VOLUME, RADIUS_UM, SLICE_FUSION, THRESHOLD
 from zoo.entry import Entry
-from zoo.fusion.detections import separate_slices
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
 
@@ -138,9 +137,11 @@ def segment(
     fuse = entry.fuse.load()
     if not entry.needs and not entry.trainable:
         return Segmentation(fuse(image, spacing))
-    if entry.name in networks and entry.task == "instances_2d":
-        return _by_vote(networks[entry.name], image, spacing, threshold, separate_slices)
+    if entry.task == "instances_2d":
+        return _by_vote(networks[entry.name], image, spacing, threshold, fuse)
     if "ensemble" in entry.needs:
+        if len(image) == 1:
+            min_volume = 0.0  # a slice has no volume to speak of
         join = partial(fuse, spacing=spacing, method=slice_fusion, radius_um=radius_um, min_volume=min_volume)
         return _by_vote(networks[entry.needs["ensemble"]], image, spacing, threshold, join)
     maps = {
@@ -173,7 +174,7 @@ def _by_vote(
     labels = join([fused.detections for fused in voted.fused], image.shape)
     notes = missing_members(ensemble.recipe, ensemble.model) + voted.notes
     if len(image) == 1:
-        notes += ("one slice only: the result is 2-D",)
+        notes += ("one slice only: the result is 2-D, and no least volume is asked",)
     return Segmentation(labels, {"Ensemble (share of the scores)": voted.probability}, voted.panels, notes)
 
 

@@ -95,14 +95,14 @@ def _model(run: Run) -> Any:
         return rebuild(run)
     if not run.recipe.members:
         return [(run.path.name, rebuild(run))]
-    from zoo.train.members import open_members
+    from zoo.train.members import trained
 
-    trained = {number: member for number, member in open_members(run).items() if member.best.is_file()}
-    if not trained:
+    members = trained(run)
+    if not members:
         raise InputError(
             f"no member of {run.path} has weights yet: 'zoo train {run.entry.name} --out {run.path} --resume'"
         )
-    return [(member_name(number), rebuild(member)) for number, member in trained.items()]
+    return [(member_name(number), rebuild(member)) for number, member in members.items()]
 
 
 def describe_weights(entry: Entry, given: Sequence[str]) -> dict[str, str]:

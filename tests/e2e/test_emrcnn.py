@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import importlib
 import json
 import shlex
 import shutil
@@ -203,6 +204,27 @@ def test_a_single_slice_is_said_to_be_one(home, predicted):
 
 
 @pytest.mark.usefixtures("trained")
+def test_a_slice_has_no_least_volume_and_members_alone_are_not_joined_over_z(home):
+    command = "predict mrcnn_ensemble data/images/c.tif flat.tif --out apart --weights run --threshold 0.3"
+    zoo(home, command)
+    labels = read_labels(home / "apart" / "c.tif").frames[0]
+    planes = [set(np.unique(plane)) - {0} for plane in labels]
+    assert sum(map(len, planes)) == len(set.union(*planes)) > 0
+    # 400 um3 are more than a nucleus of a slice has: the default takes none away
+    zoo(home, "predict emrcnn flat.tif --out slice --weights run --threshold 0.3")
+    whole, apart = (read_labels(home / out / "flat.tif", flat=True).frames for out in ("slice", "apart"))
+    assert len(np.unique(whole)) == len(np.unique(apart)) > 1
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_member_whose_folder_is_gone_is_named(home):
+    shutil.copytree(home / "run", home / "short")
+    shutil.rmtree(home / "short" / "member1")
+    told = zoo(home, f"predict emrcnn flat.tif --out without --weights short {LOOSE}").stderr
+    assert "flat.tif: member 1 of 2 without weights: the others vote" in told
+
+
+@pytest.mark.usefixtures("trained")
 def test_members_without_weights_are_named_and_the_others_vote_on_blobs(home):
     command = "predict emrcnn data/images/c.tif --out blobs --weights half --slice-fusion blob --radius-um 4"
     told = zoo(home, f"{command} {LOOSE}").stderr
@@ -285,6 +307,13 @@ CASES = [
     bad("members of qcanet", "train qcanet_nsn --members 2 --out new", "qcanet_nsn is no ensemble"),
     bad("member of qcanet", "train qcanet_nsn --member 1 --out new", "qcanet_nsn has no members"),
     bad("init of qcanet", "train qcanet_nsn --init @/flat.tif --out new", "and qcanet_nsn is none: leave it"),
+    bad("init of a folder", "train mrcnn_ensemble --init . --out new", "--init .: no checkpoint there"),
+    bad(
+        "a setting that members set",
+        "train mrcnn_ensemble --set backbone=50 --out new",
+        "--set backbone would not reach member 1",
+    ),
+    bad("endless radius", "predict emrcnn @/flat.tif --radius-um inf --weights @/run --out out", "finite"),
     bad("init missing", "train mrcnn_ensemble --init gone --out new", "--init gone: no checkpoint there"),
     bad(
         "resume with members",
@@ -313,10 +342,10 @@ def test_refused(case, home, tmp_path, monkeypatch):
 
 
 def test_a_member_beyond_the_default_four_can_be_resumed(home, monkeypatch):
-    from zoo.cli import members
-
     asked = []
-    monkeypatch.setattr(members, "fit_members", lambda run, numbers, *rest: asked.append(numbers))
+    # the command hides its module
+    module = importlib.import_module("zoo.cli.train")
+    monkeypatch.setattr(module, "fit_members", lambda run, numbers, *rest: asked.append(numbers))
     monkeypatch.setattr("zoo.train.device.gpus", list)
     zoo(home, "train mrcnn_ensemble --recipe nine.toml --members 9 --data data --out nine --member 1")
     zoo(home, "train mrcnn_ensemble --out nine --resume --member 9")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
     from zoo.train.runs import Run
 
 
-MEMBERS = 4  # of an ensemble, where nobody says how many
+MEMBERS = 4  # of the eight that we list, where nobody says how many
 
 
-def choose_members(entry: Entry, recipe: Any, count: int | None) -> Any:
+def choose_members(entry: Entry, recipe: Any, count: int | None, settings: Mapping[str, Any]) -> Any:
     """Keep as many members of an ensemble's recipe as are wanted.
 
     Raises
     ------
     InputError
-        For more than there are, a model that is no ensemble, or a member's settings that are not allowed.
+        For more than there are, a model that is no ensemble, a member's settings that are not allowed, or a
+        setting of the command line that a member sets itself.
     """
     listed = getattr(recipe, "members", ())
     if not listed:
         if count:
             raise InputError(f"{entry.name} is no ensemble: leave out --members")
         return recipe
-    count = count or min(MEMBERS, len(listed))
+    brought = listed == entry.recipes["default"].members
+    count = count or (min(MEMBERS, len(listed)) if brought else len(listed))
     if count > len(listed):
         raise InputError(
             f"--members {count}: the recipe lists {len(listed)}; list more as members = [...] in a FILE.toml"
@@ -45,6 +47,12 @@ def choose_members(entry: Entry, recipe: Any, count: int | None) -> Any:
     chosen = change(recipe, {"members": listed[:count]})
     for index in range(count):
         member_recipe(chosen, index)
+        own = sorted(set(listed[index]) & set(settings))
+        if own:
+            raise InputError(
+                f"--set {own[0]} would not reach member {index + 1}, which sets its own: list the members as "
+                "members = [...] in a FILE.toml"
+            )
     return chosen
 
 
@@ -63,10 +71,16 @@ def check_members(entry: Entry, recipe: Any, numbers: Sequence[int], init: Path 
         raise InputError(f"--member {wrong[0]}: {allowed}")
     if init and not isinstance(recipe, DetectorRecipe):
         raise InputError(f"--init begins a detector's training, and {entry.name} is none: leave it out")
-    if init and not init.with_name(f"{init.name}.index").is_file():
+    if init and not Path(f"{init}.index").is_file():
         raise InputError(
             f"--init {init}: no checkpoint there; give its prefix, of which PREFIX.index is a file"
         )
+
+
+def batches(recipe: Any) -> set[int]:
+    """Return the batch sizes of a recipe and its members."""
+    own = [member_recipe(recipe, index).batch for index in range(len(getattr(recipe, "members", ())))]
+    return {recipe.batch, *own}
 
 
 def fit_members(
@@ -104,6 +118,9 @@ def fit_members(
     trainer = None
     for number, run in runs.items():
         console.print(f"member {number} of {len(ensemble.recipe.members)}: {_difference(ensemble, number)}")
+        done = run.checkpoint()
+        if done and done[0] < run.recipe.epochs:
+            console.print(f"going on after epoch {done[0]} of {run.recipe.epochs}")
         trainer = trainer or Trainer(run.recipe, run.settings["precision"], devices)
         fit(run, volumes, checks, console=console, trainer=trainer, init=init)
 
@@ -111,6 +128,7 @@ def fit_members(
 def _in_process(ensemble: Run, group: Sequence[int], devices: int, init: Path | None) -> bool:
     command = [
         sys.executable,
+        "-P",  # the working directory may hold a zoo.py
         "-m",
         "zoo",
         "train",

@@ -132,7 +132,9 @@ def labelling(entry: Entry, unmarked: str, slice_fusion: str, radius_um: float) 
     """
     for_slices = {"slice_fusion": slice_fusion, "radius_um": radius_um}
     mine, others = (
-        (for_slices, {"unmarked": unmarked}) if takes_slices(entry) else ({"unmarked": unmarked}, for_slices)
+        (for_slices, {"unmarked": unmarked})
+        if "ensemble" in entry.needs
+        else ({"unmarked": unmarked}, for_slices)
     )
     context = click.get_current_context()
     for name in others:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from zoo import recipe as recipes
 from zoo import registry
-from zoo.cli.members import check_members, choose_members, fit_members
+from zoo.cli.members import batches, check_members, choose_members, fit_members
 from zoo.cli.options import PATH, check_writable, make_console, names, overwrite_option, spacing_option
 from zoo.defaults import RUNS
 from zoo.entry import Entry
@@ -86,8 +86,8 @@ def train(
     if not entry.trainable:
         parts = " and ".join(f"'zoo train {part}'" for part in entry.needs.values())
         raise InputError(f"{name} has no network of its own to train{': use ' + parts if parts else ''}")
-    chosen = recipes.change(recipes.load(entry.recipes, recipe), recipes.parse_settings(settings))
-    chosen = choose_members(entry, chosen, members)
+    given = recipes.parse_settings(settings)
+    chosen = choose_members(entry, recipes.change(recipes.load(entry.recipes, recipe), given), members, given)
     out = out or RUNS / name
     if out.exists() and not (resume or overwrite):
         raise InputError(f"{out} exists: go on with --resume, start anew with --overwrite, or choose --out")
@@ -100,7 +100,8 @@ def train(
     device.configure()
     console = make_console()
     found = device.gpus()
-    device.check_devices(devices, found, (run.recipe if run else chosen).batch)
+    for batch in batches(run.recipe if run else chosen):
+        device.check_devices(devices, found, batch)
     policy = device.choose_precision(run.settings["precision"] if run else precision, found)
     if run:
         volumes, checks = _same_data(run)

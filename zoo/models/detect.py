@@ -81,7 +81,9 @@ class Detector:
         padded = fit(scaled, self.recipe.multiple)
         for first in range(0, len(chosen), AT_ONCE):
             part = list(chosen[first : first + AT_ONCE])
-            filled = part + part[-1:] * (AT_ONCE - len(part))  # another number would be traced anew
+            # each other number of slices would be traced anew: a few are worth it only where they are all
+            size = AT_ONCE if len(chosen) > AT_ONCE else 1 << (len(part) - 1).bit_length()
+            filled = part + part[-1:] * (size - len(part))
             images = np.stack([with_context(padded, z, self.recipe) for z in filled])
             out = {k: v.numpy() for k, v in self.forward(tf.constant(np.moveaxis(images, 1, -1))).items()}
             for i in range(len(part)):

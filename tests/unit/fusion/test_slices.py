@@ -336,3 +336,21 @@ def test_perfect_segments_of_real_embryos(real_data, method):
         truth = frame.load().labels.astype(int)
         labels = join(perfect(truth), truth.shape, SPACING, method=method)
         assert score(truth, labels, ["seg"], spacing=SPACING)["seg"] > 0.95
+
+
+def test_more_segments_than_are_compared_at_once_may_hang_together():
+    # a rod of 5,001 segments, one neighbourhood: the only set is the whole tree
+    points = np.column_stack([np.arange(5001) * 2.0, np.zeros(5001), np.zeros(5001)])
+    tree, separate = ward_forest(points, np.array([5.25, 6, 6]))
+    assert separate == 1
+    assert tree.shape == (5000, 4)
+    assert tree[-1, 3] == 5001
+    halves = cut(tree, 2)
+    assert (np.diff(halves) != 0).sum() == 1
+
+
+def test_a_table_beyond_the_stated_size_is_refused(monkeypatch):
+    monkeypatch.setattr("zoo.fusion.slices.MOST_TABLE", 30)
+    points = np.random.default_rng(0).random((12, 3)) * 100
+    with pytest.raises(InputError, match="12 segments of 3 groups and more are too many to cluster"):
+        group(points, np.repeat(np.arange(4), 3), np.ones(3))
