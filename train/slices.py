@@ -122,7 +122,7 @@ class SliceBatches:
         counts = np.zeros(len(pairs), np.int32)
         for i, objects in enumerate(found):
             counts[i] = n = min(MOST, len(objects.boxes))
-            kept = rng.permutation(len(objects.boxes))[:n]
+            kept = np.sort(rng.permutation(len(objects.boxes))[:n])
             boxes[i, :n], masks[i, :n] = objects.boxes[kept], objects.masks[kept]
         return Batch(np.stack([image for image, _ in pairs]), boxes, masks, counts)
 

@@ -131,7 +131,7 @@ def test_padding_does_not_change_the_scale():
     # 25 x 40 pixels become 32 x 64 for the network; they stand for 50 x 40
     fake = Fake()
     (found,) = Detector(fake, RECIPE).detect_slices(volume(1, (25, 40)), [0], (50, 40))
-    assert fake.traced[0][0] == (AT_ONCE, 32, 64, 3)
+    assert fake.traced[0][0] == (1, 32, 64, 3)
     np.testing.assert_array_equal(
         painted(found, (50, 40)), [filled((50, 40), (8, 6, 24, 22)), filled((50, 40), (32, 8, 48, 12))]
     )
