@@ -20,8 +20,8 @@ _STYLES = {"train": ("", "#0072B2", "-"), "validation": ("val_", "#D55E00", "--"
 def plot_history(history_csv: Path, out_png: Path) -> None:
     """Draw loss and IoU, or a detector's SEG, over the epochs, with the best epoch marked.
 
-    The best epoch is the one with the highest validation SEG or IoU, or training IoU where there was no
-    validation.
+    The best epoch is the one with the highest validation SEG or IoU; where there was no validation, with the
+    highest training IoU or, for a detector, the least loss.
 
     Parameters
     ----------
@@ -40,13 +40,14 @@ def plot_history(history_csv: Path, out_png: Path) -> None:
     """
     history = _read(history_csv)
     best = _best(history)
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw(left, history, "loss", best)
-    quantity = "iou" if "iou" in history else "seg"
-    _draw(right, history, quantity, best)
-    left.set(title="Loss")
-    right.set(title={"iou": "IoU", "seg": "SEG"}[quantity], ylim=(0, 1))
+    shown = ["loss", *(name for name in ("iou", "seg") if name in history or f"val_{name}" in history)]
+    figure = Figure(figsize=(5 * len(shown), 4), dpi=120, layout="constrained")
+    for axes, quantity in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        _draw(axes, history, quantity, best)
+        if quantity == "loss":
+            axes.set(title="Loss")
+        else:
+            axes.set(title={"iou": "IoU", "seg": "SEG"}[quantity], ylim=(0, 1))
     with atomic(out_png) as unfinished:
         figure.savefig(unfinished, format="png")
 
@@ -75,10 +76,13 @@ def _read(history_csv: Path) -> dict[str, np.ndarray]:
 
 
 def _best(history: dict[str, np.ndarray]) -> int | None:
-    """Find the row with the best IoU, of equals the last, whose weights are kept; None where none has one."""
-    for name in ("val_seg", "val_iou", "iou"):
-        values = history.get(name)
-        if values is not None and not np.isnan(values).all():
+    """Find the row that decides, of equals the last, whose weights are kept; None where none has a figure.
+
+    It is the one with the best SEG or IoU or, in a history that has neither, with the least loss.
+    """
+    known = [history[name] for name in ("val_seg", "val_iou", "iou") if name in history]
+    for values in known or [-history["loss"]]:
+        if not np.isnan(values).all():
             return len(values) - 1 - int(np.nanargmax(values[::-1]))
     return None
 

@@ -151,3 +151,15 @@ def test_of_detectors_epochs_of_one_seg_the_last_is_the_best(tmp_path, lines):
 def test_other_networks_keep_their_iou(tmp_path, titles):
     draw(tmp_path, FULL)
     assert titles == ["Loss", "IoU"]
+
+
+def test_a_detectors_history_without_validation_shows_the_loss_alone(tmp_path):
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,loss,lr,seconds\n1,3.0,0.1,1\n2,1.0,0.1,1\n3,2.0,0.1,1\n")
+    plot_history(history, tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as picture:
+        alone = picture.size
+    history.write_text("epoch,loss,val_seg,lr,seconds\n1,3.0,0.5,0.1,1\n2,1.0,0.6,0.1,1\n")
+    plot_history(history, tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.size == (2 * alone[0], alone[1])
