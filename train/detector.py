@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from zoo.train import store
 from zoo.train.curves import plot_history
 from zoo.train.progress import Bar
 from zoo.train.runs import Row, Run
-from zoo.train.schedule import FLOOR, is_best
+from zoo.train.schedule import cosine, is_best
 from zoo.train.slices import Batch, SliceBatches, Slices, prepare_slices
 
 CLIP = 10.0  # global norm of the gradients
@@ -55,7 +54,7 @@ class Trainer:
         self.task = MaskRCNNTask(config.MaskRCNNTask(model=mrcnn.configuration(recipe)))
         with self.strategy.scope():
             self.model = mrcnn.build(recipe)
-            # the older optimiser takes half the time of the newer one on a processor
+            # the one that the recipe's settings were found with
             optimiser = tf_keras.optimizers.legacy.Adam(recipe.lr)
             if precision == "mixed_float16":
                 optimiser = tf_keras.mixed_precision.LossScaleOptimizer(optimiser)
@@ -184,8 +183,7 @@ def fit(
     assert isinstance(recipe, DetectorRecipe), f"{run.path} is not a detector's run"
     trainer = trainer or Trainer(recipe, run.settings["precision"], devices)
     trainer.reset(seed)
-    for torn in run.path.glob(".????????.*"):  # what a kill left of a file that was being written
-        torn.unlink()
+    run.clear()
     batches = SliceBatches([prepare_slices(v, recipe) for v in train], recipe, seed)
     checks = [prepare_slices(v, recipe) for v in validation]
     done = run.checkpoint()
@@ -262,8 +260,7 @@ def _strategy(devices: int) -> tf.distribute.Strategy:
 
 
 def _rate(recipe: DetectorRecipe, step: int) -> float:
-    done = step / max(1, recipe.epochs * recipe.steps - 1)
-    return recipe.lr * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * done)))
+    return cosine(recipe.lr, step / max(1, recipe.epochs * recipe.steps - 1))
 
 
 def _keep(run: Run, trainer: Trainer, history: list[Row]) -> None:
@@ -275,9 +272,7 @@ def _keep(run: Run, trainer: Trainer, history: list[Row]) -> None:
     plot_history(run.path / "history.csv", run.path / "learning_curve.png")
     last = run.checkpoint_file(len(history))
     store.save(last, {MODEL: weights, OPTIMISER: trainer.optimiser.get_weights()})
-    for old in run.path.glob("last-*.weights.h5"):
-        if old != last:
-            old.unlink()
+    run.clear(last)
 
 
 def _restore(trainer: Trainer, path: Path) -> None:

@@ -96,8 +96,7 @@ def _fit(
     run: Run, model: keras.Model, examples: list[Example], checks: list[Example], console: Console
 ) -> list[Row]:
     recipe = run.recipe
-    for torn in run.path.glob(".????????.*"):  # what a kill left of a file that was being written
-        torn.unlink()
+    run.clear()
     done = run.checkpoint()
     first = 0
     if done is not None:
@@ -154,9 +153,7 @@ class _Keeper(keras.callbacks.Callback):
         self.run.write_history(self.history)
         plot_history(self.run.path / "history.csv", self.run.path / "learning_curve.png")
         _save(self.model, self.run.checkpoint_file(epoch + 1))
-        for old in self.run.path.glob("last-*.weights.h5"):
-            if old != self.run.checkpoint_file(epoch + 1):
-                old.unlink()
+        self.run.clear(self.run.checkpoint_file(epoch + 1))
         if should_stop(self.run.recipe, self.history):
             self.model.stop_training = True
 

@@ -64,6 +64,12 @@ class Run:
         """Return the name of an epoch's checkpoint."""
         return self.path / f"last-{epoch:04d}.weights.h5"
 
+    def clear(self, last: Path | None = None) -> None:
+        """Remove what a kill left of files that were being written, and the checkpoints before the last."""
+        older = [path for path in self.path.glob("last-*.weights.h5") if last and path != last]
+        for path in [*self.path.glob(".????????.*"), *older]:
+            path.unlink()
+
     def history(self) -> list[Row]:
         """Return the finished epochs; one that was cut off before its checkpoint does not count.
 

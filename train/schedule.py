@@ -40,11 +40,15 @@ def learning_rate(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> flo
         The finished epochs.
     """
     if recipe.schedule == "cosine":
-        done = len(history) / max(1, recipe.epochs - 1)
-        return recipe.lr * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        return cosine(recipe.lr, min(1.0, len(history) / max(1, recipe.epochs - 1)))
     if recipe.schedule == "plateau" and _longest_stall(history) >= PLATEAU:
         return recipe.lr * recipe.lr_drop
     return recipe.lr
+
+
+def cosine(rate: float, done: float) -> float:
+    """Return the rate when a share of the training is done, from the first rate to a hundredth of it."""
+    return rate * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def is_best(history: Sequence[Mapping[str, float]]) -> bool:

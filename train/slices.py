@@ -62,7 +62,7 @@ def prepare_slices(volume: Volume, recipe: DetectorRecipe) -> Slices:
     """Bring a volume and its labels to the detector's grid; slivers there are none of its objects."""
     image = in_plane(volume.image, volume.spacing, recipe)
     labels = nearest_in_plane(volume.labels, image.shape)
-    filled = [z for z, plane in enumerate(labels) if len(instances(plane, recipe.least_area).boxes)]
+    filled = [z for z, plane in enumerate(labels) if _largest(plane) >= recipe.least_area]
     image, labels = (fit(array, recipe.multiple, recipe.patch) for array in (image, labels))
     image = np.clip(image, -HIGHEST, HIGHEST)  # a hot pixel may be beyond what float16 holds
     # float16 halves what stays in memory; 11 bits are more than the noise leaves
@@ -137,6 +137,10 @@ class SliceBatches:
         seen = with_context(volume.image[(slice(None), *at)], z, self.recipe)
         image, labels = self.change(seen, volume.labels[(slice(z, z + 1), *at)], rng)
         return np.moveaxis(image, 0, -1), labels[0]
+
+
+def _largest(labels: np.ndarray) -> int:
+    return int(np.unique(labels[labels > 0], return_counts=True)[1].max(initial=0))
 
 
 def _resample(volumes: list[Slices], rng: np.random.Generator) -> list[Slices]:

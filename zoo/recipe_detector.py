@@ -40,7 +40,7 @@ class Heads:
     masks: int  # of these, those that the masks are learnt from
 
 
-# lite, ours: a fortieth of the time of Model Garden's own on a processor
+# lite, ours: in an early trial a fortieth of the time of Model Garden's own on a processor
 HEADS = {
     "lite": Heads(
         filters=64,

@@ -34,7 +34,7 @@ def configuration(recipe: DetectorRecipe) -> config.MaskRCNN:
             num_proposals=heads.proposals,
             test_pre_nms_top_k=heads.candidates,
             test_num_proposals=heads.proposals,
-            use_batched_nms=False,  # batched, the full heads' proposals do not fit into a GPU's memory
+            use_batched_nms=False,
         ),
         roi_sampler=config.ROISampler(num_sampled_rois=heads.sampled),
         mask_head=config.MaskHead(num_convs=heads.mask_convs, num_filters=heads.filters),
