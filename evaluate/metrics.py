@@ -1,8 +1,9 @@
 """Scores of a predicted label volume against a true one.
 
 Every metric but `det_f1` is computed from the one `Overlap` table of the two volumes. All are better when
-higher and lie in 0 to 1. Where one side holds no object the score is 0 (but for `miou` and `accuracy`, to
-which the background counts), where neither does it is 1; no score is ever NaN.
+higher and lie in 0 to 1 (but for the IoU of the definition ``replication``). Where one side holds no object
+the score is 0 (but for `miou` and `accuracy`, to which the background counts), where neither does it is 1; no
+score is ever NaN.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from scipy.spatial import cKDTree
 from zoo.errors import InputError, unknown
 from zoo.evaluate.foreground import FOREGROUND, Counts, pooled, ratio
 from zoo.evaluate.overlap import IntArray, Overlap, centroids, count_overlap
+from zoo.evaluate.replication import REPLICATED, replicated
 
 METRICS = (*FOREGROUND, "seg", "mucov", "f1@0.5", "ap50", "pq", "det_f1")
 """Names that `parse_metrics` knows; in place of ``f1@0.5`` any ``f1@T`` with 0 < T < 1."""
 
-DEFINITIONS = ("standard", "original")
-"""``original`` takes `seg` and `mucov` as the published code of QCANet counts them."""
+DEFINITIONS = ("standard", "original", "replication")
+"""``original`` takes `seg` and `mucov` as the published code of QCANet counts them, ``replication`` these and
+`iou` as a public reproduction of QCANet scored itself: a fault, kept to show what its figures say."""
 
 
 def seg(table: Overlap, definition: str = "standard") -> float:
@@ -37,7 +40,7 @@ def seg(table: Overlap, definition: str = "standard") -> float:
     counted if the coverage of the true object is above one half. The two differ only where the object that
     covers more than half is so large that another has the better IoU: the published code then takes the
     other's IoU if its label is the higher one, and 0 if not, as it keeps the largest coverage seen
-    whenever the best IoU so far is reached.
+    whenever the best IoU so far is reached. ``replication``: `zoo.evaluate.replication`.
 
     Parameters
     ----------
@@ -62,8 +65,11 @@ def seg(table: Overlap, definition: str = "standard") -> float:
     .. [2] Tokuoka et al., 3D convolutional neural networks-based segmentation to acquire quantitative
        criteria of the nucleus during mouse embryogenesis. npj Syst Biol Appl 6:32, 2020.
     """
+    check_definition(definition)
+    if definition == "replication":
+        return replicated(table)["seg"]
     n_true, n_pred = table.truth_ids.size, table.pred_ids.size
-    if _is_original(definition):
+    if definition == "original":
         best = _best_by_published_code(table, table.rows, n_true)
     else:
         counted = table.truth_coverage > 0.5
@@ -79,7 +85,7 @@ def mucov(table: Overlap, definition: str = "standard") -> float:
 
     ``original`` is what the code published with the paper does: the best IoU counts only where more than
     half of the *true* object is covered (not half of the predicted one), with the dependence on the order
-    of labels that `seg` describes.
+    of labels that `seg` describes. ``replication``: `zoo.evaluate.replication`.
 
     Parameters
     ----------
@@ -102,8 +108,11 @@ def mucov(table: Overlap, definition: str = "standard") -> float:
     ----------
     .. [1] Tokuoka et al., npj Syst Biol Appl 6:32, 2020.
     """
+    check_definition(definition)
+    if definition == "replication":
+        return replicated(table)["mucov"]
     n_true, n_pred = table.truth_ids.size, table.pred_ids.size
-    if _is_original(definition):
+    if definition == "original":
         best = _best_by_published_code(table, table.cols, n_pred)
     else:
         best = _best(table.cols, table.iou, n_pred)
@@ -242,6 +251,31 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def check_definition(definition: str, metrics: Sequence[str] = ()) -> None:
+    """Refuse a definition that is none, and metrics that it does not have.
+
+    Parameters
+    ----------
+    definition
+        Should be one of `DEFINITIONS`.
+    metrics
+        Names that `parse_metrics` returned.
+
+    Raises
+    ------
+    InputError
+        If the definition is unknown, or is ``replication`` and a metric is none of `REPLICATED`.
+    """
+    if definition not in DEFINITIONS:
+        raise unknown("definition", definition, DEFINITIONS)
+    lacking = [name for name in metrics if name not in REPLICATED] if definition == "replication" else []
+    if lacking:
+        raise InputError(
+            f"the definition replication has no {', '.join(lacking)}: it is of {', '.join(REPLICATED)} only; "
+            "ask for these, or leave the definition out"
+        )
+
+
 def score(
     truth: NDArray,
     pred: NDArray,
@@ -274,12 +308,16 @@ def score(
     Raises
     ------
     InputError
-        If the shapes differ, an array holds no labels, or a metric or the definition is unknown.
+        If the shapes differ, an array holds no labels, a metric or the definition is unknown, or the
+        definition lacks a metric.
     """
     for name in metrics:
         _check_name(name)
-    _is_original(definition)  # an unknown one is refused before the volumes are read
+    check_definition(definition, metrics)  # before the volumes are read
     table = count_overlap(truth, pred)
+    if definition == "replication":
+        values = replicated(table)
+        return {name: values[name] for name in metrics}
 
     def one(name: str) -> float:
         if name.startswith("f1@"):
@@ -308,13 +346,6 @@ def _check_name(name: str) -> None:
         inside = False
     if not inside:
         raise InputError(f"metric {name!r}: the IoU after f1@ must lie between 0 and 1, as in f1@0.5")
-
-
-def _is_original(definition: str) -> bool:
-    """Tell the two definitions apart."""
-    if definition not in DEFINITIONS:
-        raise unknown("definition", definition, DEFINITIONS)
-    return definition == "original"
 
 
 def _mean_over(best: NDArray[np.float64], others: int) -> float:

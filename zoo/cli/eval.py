@@ -52,10 +52,11 @@ SAMPLE = {"count": 6, "seed": 100}  # training's synthetic embryos begin at seed
 )
 @click.option(
     "--definition",
-    type=click.Choice(["standard", "original"]),
+    type=click.Choice(["standard", "original", "replication"]),
     default="standard",
     show_default=True,
-    help="'original': the published QCANet code's variants of SEG and MUCov.",
+    help="'original': the published QCANet code's variants of SEG and MUCov; 'replication': how its public "
+    "reproduction scored iou, seg and mucov, to show that fault.",
 )
 @click.option("--json", "json_file", type=PATH, help="Write scores and settings as JSON.")
 @click.option("--csv", "csv_file", type=PATH, help="Write scores as CSV, a volume a row.")
@@ -92,9 +93,10 @@ def evaluate(
     A model runs on a data set, with the classical baseline beside it; label images need --pred and --truth.
     """
     entry = registry.get(name)
-    from zoo.evaluate.metrics import parse_metrics
+    from zoo.evaluate.metrics import check_definition, parse_metrics
 
     chosen = parse_metrics(metrics) if metrics is not None else entry.subject.metrics
+    check_definition(definition, chosen)
     files = [path for path in (json_file, csv_file, out and out / "report.html") if path]
     check_new(files, overwrite)
     for path in files:
