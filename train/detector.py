@@ -219,8 +219,7 @@ def rebuild(run: Run) -> Detector:
         Where the weights are missing, damaged, or of another network.
     """
     assert isinstance(run.recipe, DetectorRecipe), f"{run.path} is not a detector's run"
-    if not run.best.is_file():
-        raise InputError(f"{run.path} holds no weights yet ({run.best.name}): train it for an epoch at least")
+    run.check_best()
     tf_keras.mixed_precision.set_global_policy("float32")
     model = mrcnn.build(run.recipe)
     model.set_weights(store.load(run.best, MODEL, model.get_weights()))

@@ -40,10 +40,9 @@ def rebuild(run: Run) -> keras.Model:
     Raises
     ------
     InputError
-        Where the weights are missing, cut short, or do not fit the network.
+        Where the weights are missing, cut short, changed, or do not fit the network.
     """
-    if not run.best.is_file():
-        raise InputError(f"{run.path} holds no weights yet ({run.best.name}): train it for an epoch at least")
+    run.check_best()
     model = build(run.entry, run.recipe)
     _load(model, run.best)
     model.jit_compile = False  # XLA would compile anew for each shape of image

@@ -19,6 +19,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.data.datasets import Volume
+from zoo.data.sizes import describe_sizes
 from zoo.data.write import atomic
 from zoo.entry import Entry
 from zoo.errors import InputError
@@ -51,6 +52,22 @@ class Run:
     def best(self) -> Path:
         """The weights of the best epoch, that with the highest :func:`zoo.train.schedule.watched`."""
         return self.path / BEST
+
+    def check_best(self) -> None:
+        """Refuse weights that are not there, or not those that were packed.
+
+        Raises
+        ------
+        InputError
+            Where they are missing, or their SHA-256 is not the one that :func:`zoo.train.pack.pack` noted.
+        """
+        if not self.best.is_file():
+            raise InputError(f"{self.path} holds no weights yet ({BEST}): train it for an epoch at least")
+        if self.settings.get("sha256") not in (None, checksum(self.best)):
+            raise InputError(
+                f"{self.best} is not what was packed, its SHA-256 differs: it is damaged or was changed; "
+                "get the folder anew"
+            )
 
     @property
     def threshold(self) -> float:
@@ -125,6 +142,12 @@ class Run:
             writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
 
 
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
     """Make a new run folder.
 
@@ -192,6 +215,8 @@ def describe(
         "fingerprint": fingerprint([*train, *validation]),
         "train": [v.name for v in train],
         "validation": [v.name for v in validation],
+        # nothing of slices and movies, whose objects are cut or brought to one size
+        "objects": None if entry.allows_empty else describe_sizes(train),
         "versions": versions(),
     }
 

@@ -146,6 +146,8 @@ class Entry:
         Paper, licence and differences.
     subject
         What it finds.
+    pretrained
+        SHA-256 of the weights that come with the package, :data:`zoo.weights.PRETRAINED`; empty for none.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Entry:
     recipes: Mapping[str, Any] = field(default_factory=dict)
     tiny: Mapping[str, Any] = field(default_factory=dict)
     subject: Subject = NUCLEI
+    pretrained: str = ""
 
     @property
     def trainable(self) -> bool:

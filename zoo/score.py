@@ -132,8 +132,8 @@ def _warn_of_known(
 
     for folder in find_runs(entry, weights).values():
         settings = open_run(folder).settings
-        if Path(settings.get("data", "")) != Path(data).resolve():
-            continue
+        if "sha256" not in settings and Path(settings.get("data", "")) != Path(data).resolve():
+            continue  # of packed weights only the names of the volumes tell
         for part, verb in (("train", "trained on"), ("validation", "chose its epoch by")):
             known = {sample.name for sample in dataset.samples} & set(settings.get(part, ()))
             if known:

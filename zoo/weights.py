@@ -1,4 +1,4 @@
-"""Which weights an entry runs with: what the user names, else the default run folders."""
+"""Which weights an entry runs with: what the user names, else the default run folders, else our own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import registry
+from zoo import __version__, registry
 from zoo.defaults import RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError, unknown
@@ -14,6 +14,9 @@ from zoo.segment import Network
 
 if TYPE_CHECKING:
     from zoo.train.runs import Run
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""Folder of the packed runs that come with the package, each named after its entry."""
 
 
 def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
@@ -29,7 +32,8 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
     Returns
     -------
     dict
-        Entry name to folder; ``runs/NAME`` where nothing was given. Empty where no network is needed.
+        Entry name to folder. Where nothing was given, ``runs/NAME``; where that is not there, the weights
+        that come with the package. Empty where no network is needed.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
         For a part that the entry does not have, or weights that are not there.
     """
     parts = dict(entry.needs) or ({entry.name: entry.name} if entry.trainable else {})
-    found = {name: RUNS / name for name in parts.values()}
+    found = {name: default_run(name) for name in parts.values()}
     for word in given:
         part, equals, folder = word.partition("=")
         named = equals and part in parts
@@ -63,6 +67,12 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def default_run(name: str) -> Path:
+    """Return the folder of a network where nobody names one: ``runs/NAME``, else that of the package."""
+    run = RUNS / name
+    return PRETRAINED / name if registry.get(name).pretrained and not run.is_dir() else run
+
+
 def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
     """Load the networks that an entry needs.
 
@@ -83,6 +93,10 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
         if run.entry.name != name:
             raise InputError(
                 f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
+            )
+        if folder.parent == PRETRAINED and run.settings.get("sha256") != run.entry.pretrained:
+            raise InputError(
+                f"{folder} does not hold the weights that came with this version: install cellzoo anew"
             )
         networks[name] = Network(run.entry, run.recipe, _model(run))
     return networks
@@ -126,4 +140,8 @@ def choose_threshold(entry: Entry, given: Sequence[str], threshold: float | str)
 
 def describe_weights(entry: Entry, given: Sequence[str]) -> dict[str, str]:
     """Return where each network's weights come from, for reports."""
-    return {f"weights of {name}": str(folder) for name, folder in find_runs(entry, given).items()}
+    found = find_runs(entry, given)
+    own = {
+        name: f"came with cellzoo {__version__}" for name, run in found.items() if run.parent == PRETRAINED
+    }
+    return {f"weights of {name}": own.get(name, str(folder)) for name, folder in found.items()}

@@ -48,6 +48,10 @@ def runs(tmp_path_factory) -> Path:
         folder / "mixed" / "best.weights.h5", overwrite=True
     )
     (folder / "barren" / "best.weights.h5").unlink()
+    for name in ("packed", "altered"):
+        result = CliRunner().invoke(main, ["pack", str(folder / "nsn"), "--out", str(folder / name)])
+        assert result.exit_code == 0, result.output
+    shutil.copy(folder / "nsn" / "best.weights.h5", folder / "altered")
     make_pairs(folder / "changed", a=volume()[1][:, ::-1])
     _change(folder / "moved", data=str(folder / "changed"))
     return folder
@@ -88,6 +92,11 @@ WEIGHTS = [
         bad(f"checkpoint cut to {cut}", f"train qcanet_nsn --out @/cut{cut} --resume", "last-0001.weights.h5")
         for cut in CUTS
     ),
+    bad("altered", "predict qcanet_nsn @/good.tif --weights @/altered --out out", "SHA-256 differs"),
+    bad("resumed though packed", "train qcanet_nsn --out @/packed --resume", "@/packed was packed"),
+    bad("packed onto a run", "pack @/nsn --out @/ndn", "@/ndn exists"),
+    bad("no run to pack", "pack @/pairs --out out", "@/pairs is not a run folder"),
+    bad("a card that is not there", "pack @/nsn --out out --card none.md", "there is no file none.md"),
     bad("data changed", "train qcanet_nsn --out @/moved --resume", "@/changed changed since"),
 ]
 

@@ -14,6 +14,7 @@ from zoo.cli.export import export, export_check
 from zoo.cli.fuse import fuse
 from zoo.cli.measure import measure
 from zoo.cli.models import info, list_models
+from zoo.cli.pack import pack
 from zoo.cli.predict import predict
 from zoo.cli.prepare import prepare
 from zoo.cli.sample import sample
@@ -75,6 +76,7 @@ COMMANDS = (
     sample,
     export,
     export_check,
+    pack,
     serve,
     doctor,
 )

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--all", "everything", is_flag=True, help="All models that have a run folder, runs/NAME.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All models that have weights: runs/NAME, else those of the package.",
+)
 @click.option("--out", type=PATH, required=True, help="Folder of the exported models.")
 @weights_option()
 def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ...]) -> None:
@@ -31,10 +36,14 @@ def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ..
     if everything == (name is not None):
         raise InputError("give the name of a model or --all: one of them")
     if everything and weights:
-        raise InputError("--all takes the run folders runs/NAME: leave out --weights, or export one by one")
+        raise InputError(
+            "--all takes runs/NAME or the package's weights: leave out --weights, or export one by one"
+        )
     console = make_console()
     if name is None:
-        found = {e.name: RUNS / e.name for e in registry.entries() if e.trainable}
+        from zoo.weights import default_run
+
+        found = {e.name: default_run(e.name) for e in registry.entries() if e.trainable}
         missing = [one for one, run in found.items() if not run.is_dir() or not _trained(run)]
         found = {one: run for one, run in found.items() if one not in missing}
         if not found:
@@ -49,7 +58,7 @@ def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ..
     check_writable(out)
     _export(found, out, console.print)
     if missing:
-        console.print(f"not exported, as they have no weights in {RUNS}: {', '.join(missing)}")
+        console.print(f"not exported, as they have no weights: {', '.join(missing)}")
 
 
 def _trained(folder: Path) -> bool:

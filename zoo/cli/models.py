@@ -41,7 +41,8 @@ def info(name: str) -> None:
 
 def _weights(entry: Entry) -> str:
     if entry.trainable:
-        return f"made by 'zoo train {entry.name}'; none come with this version"
+        own = "come with the package, and" if entry.pretrained else "none come with the package;"
+        return f"{own} 'zoo train {entry.name}' makes new ones"
     return f"those of {', '.join(entry.needs.values())}" if entry.needs else "none needed"
 
 

@@ -215,6 +215,10 @@ def _reopen(out: Path, entry: Entry) -> Run:
         raise InputError(
             f"{out} is a run of {run.entry.name}, not of {entry.name}: 'zoo train {run.entry.name}'"
         )
+    if "sha256" in run.settings:
+        raise InputError(
+            f"{out} was packed, without the state of its training: go on in the run folder it was made of"
+        )
     return run
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from zoo.serving import check, folder
 from zoo.serving.readme import describe
 from zoo.serving.served import SETTINGS, Example, Served, save, write_warmups
 from zoo.train import members
-from zoo.train.runs import THRESHOLD, Run
+from zoo.train.runs import THRESHOLD, Run, checksum
 from zoo.train.schedule import watched
 
 _TEXT = {"dtype": "string", "axes": ""}
@@ -107,8 +106,6 @@ def _check(name: str, path: Path) -> None:
 
 
 def _settings(entry: Entry, run: Run, served: Served) -> dict[str, Any]:
-    with run.best.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "model": served.name,
         "entry": entry.name,
@@ -118,7 +115,7 @@ def _settings(entry: Entry, run: Run, served: Served) -> dict[str, Any]:
         "framework": entry.keras,
         "versions": versions(),
         "run": run.path.resolve().name,
-        "weights_sha256": digest,
+        "weights_sha256": checksum(run.best),
         "threshold": _threshold(run),
         "scores": _scores(run),
         "licence": entry.source.licence,
@@ -132,10 +129,9 @@ def _threshold(run: Run) -> float | None:
 def _scores(run: Run) -> dict[str, float]:
     """Return what the validation of the best epoch said; empty where no history came with the weights."""
     try:
-        rows = run.history()
+        best = run.settings.get("best") or max(reversed(run.history()), key=watched, default={})
     except InputError:  # the weights are good all the same
         return {}
-    best = max(reversed(rows), key=watched, default={})
     return {name: value for name, value in best.items() if name == "epoch" or name.startswith("val_")}
 
 

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from zoo.errors import InputError
+from zoo.familiar import rescaled, unfamiliar
+
+TRAINED = {"spacing_um": [2.0, 1.0, 1.0], "diameter_um": [8.0, 10.0, 14.0]}
+
+
+def cube(edge):
+    """One object whose ball is `edge` um across, in voxels of 2 x 1 x 1 um."""
+    labels = np.zeros((60, 120, 120), np.int32)
+    z, y, x = np.ogrid[:60, :120, :120]
+    labels[(2 * (z - 30)) ** 2 + (y - 60) ** 2 + (x - 60) ** 2 <= (edge / 2) ** 2] = 1
+    return labels
+
+
+def test_objects_and_voxels_as_trained_on_are_not_worth_a_word():
+    for edge in (6, 10, 20):
+        assert unfamiliar((2, 1, 1), cube(edge), TRAINED, None) == ()
+    assert unfamiliar((2.9, 1.4, 0.7), cube(10) * 0, TRAINED, None) == ()
+
+
+@pytest.mark.parametrize("edge", [4.6, 24])
+def test_objects_far_smaller_or_larger_are_told_with_the_remedy(edge):
+    (note,) = unfamiliar((2, 1, 1), cube(edge), TRAINED, None)
+    assert "trained on 8 to 14 um" in note
+    size = float(note.partition("--diameter ")[2].partition(",")[0])
+    assert size == pytest.approx(edge, rel=0.1)
+    assert unfamiliar((2, 1, 1), cube(edge), TRAINED, size) == ()
+
+
+@pytest.mark.parametrize("spacing", [(3.1, 1, 1), (2, 1, 0.6)])
+def test_other_voxels_are_told(spacing):
+    (note,) = unfamiliar(spacing, cube(10) * 0, TRAINED, None)
+    assert "the weights were trained on 2 x 1 x 1 um" in note
+    assert "--spacing Z Y X" in note
+
+
+def test_a_diameter_rescales_all_axes_alike():
+    assert rescaled((2, 0.5, 0.5), 5.0, TRAINED) == (4.0, 1.0, 1.0)
+    with pytest.raises(InputError, match=r"do not tell the size .*leave --diameter out"):
+        rescaled((2, 1, 1), 5.0, None)
