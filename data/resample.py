@@ -35,13 +35,14 @@ def resample(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     -------
     float32 volume of that shape
     """
-    image = np.asarray(image, np.float32)
     shape = tuple(int(n) for n in shape)
     if image.shape == shape:
-        return image
+        return np.asarray(image, np.float32)
+    if image.dtype.kind == "f" or image.dtype.itemsize > 2:  # others are read as they are, without a copy
+        image = np.asarray(image, np.float32)
     factors = [new / old for new, old in zip(shape, image.shape, strict=True)]
     # grid_mode: voxels are little boxes, so that the volume's faces, not the outer voxels' centres, coincide
-    return ndimage.zoom(image, factors, order=1, mode="nearest", grid_mode=True)
+    return ndimage.zoom(image, factors, np.float32, order=1, mode="nearest", grid_mode=True)
 
 
 def nearest(labels: np.ndarray, shape: Sequence[int]) -> np.ndarray:

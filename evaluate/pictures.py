@@ -55,22 +55,27 @@ def map_levels(volume: Array) -> tuple[Array, tuple[float, float]]:
     Parameters
     ----------
     volume
-        (Z, Y, X), values at or above 0. Up to 1, the scale is 0 to 1, so that probabilities can be compared
-        between pictures; above, it is 0 to the largest value.
+        (Z, Y, X), values at or above 0; of uint8, 255 stands for 1. Up to 1, the scale is 0 to 1, so that
+        probabilities can be compared between pictures; above, it is 0 to the largest value.
 
     Returns
     -------
     tuple of (Z, Y, X) uint8 in 0..254 and (float, float)
         The levels and the values at the two ends of the scale.
     """
+    if volume.dtype == np.uint8:
+        return _levels(volume, 0.0, 255.0), (0.0, 1.0)
     top = max(1.0, float(volume.max()))
     return _levels(volume, 0.0, top), (0.0, top)
 
 
 def _levels(volume: Array, black: float, white: float) -> Array:
     scale = (LEVELS - 1) / (white - black) if white > black else 0.0
-    levels = (volume - np.float32(black)) * np.float32(scale)
-    return np.clip(np.rint(levels), 0, LEVELS - 1).astype(np.uint8)
+    levels = np.empty(volume.shape, np.uint8)
+    for z, plane in enumerate(volume):  # all at once would take several volumes of floats
+        scaled = np.rint((plane - np.float32(black)) * np.float32(scale))
+        levels[z] = np.clip(scaled, 0, LEVELS - 1)
+    return levels
 
 
 def label_colours(ids: Array) -> Array:

@@ -18,6 +18,7 @@ MAX_PICTURED = 12
 """Cases that get pictures: more would make a file that mail and browsers take badly."""
 
 Array = np.ndarray[Any, Any]
+Shown = Array | Callable[[], Array]  # or what makes it, called when it is painted and only then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +35,10 @@ class Case:
         Voxel size (z, y, x) in um.
     layers
         The steps between image and labels in their order, by name: (Z, Y, X) maps at or above 0, shown from 0
-        to 1, or to their largest value where that is above 1.
+        to 1, or to their largest value where that is above 1; of uint8, 255 stands for 1. Or a function that
+        makes one: it is not called for a case that gets no pictures.
     panels
-        Further pictures by caption, (H, W, 3) uint8 each, shown under the steps as they are.
+        Further pictures by caption, (H, W, 3) uint8 each or a function, shown under the steps as they are.
     notes
         What a reader should know of.
     labels
@@ -59,8 +61,8 @@ class Case:
     name: str
     image: Array
     spacing: mosaic.Spacing
-    layers: Mapping[str, Array] = field(default_factory=dict)
-    panels: Mapping[str, Array] = field(default_factory=dict)
+    layers: Mapping[str, Shown] = field(default_factory=dict)
+    panels: Mapping[str, Shown] = field(default_factory=dict)
     notes: Sequence[str] = ()
     labels: Array
     truth: Array | None = None
@@ -75,19 +77,38 @@ class Case:
 
     def __post_init__(self) -> None:
         mosaic.check_volume(self.image)
-        others = {"labels": self.labels, "truth": self.truth, **self.layers}
-        for name, array in others.items():
-            if array is not None and array.shape != self.image.shape:
-                raise InputError(
-                    f"{name} of {self.name} (shape {array.shape}) must have the shape of its image, "
-                    f"{self.image.shape}: give the same volume's"
-                )
+        for name, array in {"labels": self.labels, "truth": self.truth, **self.layers}.items():
+            if isinstance(array, np.ndarray):
+                self._check_shape(name, array)
         for name, panel in self.panels.items():
-            if panel.ndim != 3 or panel.shape[2] != 3 or panel.dtype != np.uint8 or panel.size == 0:
-                raise InputError(
-                    f"panel {name} of {self.name} (shape {panel.shape}, {panel.dtype}) must be a picture, "
-                    "(height, width, 3) uint8: paint it first"
-                )
+            if isinstance(panel, np.ndarray):
+                self._check_picture(name, panel)
+
+    def layer(self, name: str) -> Array:
+        """Return a layer, made now where it is not there."""
+        layer = self.layers[name]
+        return layer if isinstance(layer, np.ndarray) else self._check_shape(name, layer())
+
+    def panel(self, name: str) -> Array:
+        """Return a panel, painted now where it is not there."""
+        panel = self.panels[name]
+        return panel if isinstance(panel, np.ndarray) else self._check_picture(name, panel())
+
+    def _check_shape(self, name: str, array: Array) -> Array:
+        if array.shape != self.image.shape:
+            raise InputError(
+                f"{name} of {self.name} (shape {array.shape}) must have the shape of its image, "
+                f"{self.image.shape}: give the same volume's"
+            )
+        return array
+
+    def _check_picture(self, name: str, panel: Array) -> Array:
+        if panel.ndim != 3 or panel.shape[2] != 3 or panel.dtype != np.uint8 or panel.size == 0:
+            raise InputError(
+                f"panel {name} of {self.name} (shape {panel.shape}, {panel.dtype}) must be a picture, "
+                "(height, width, 3) uint8: paint it first"
+            )
+        return panel
 
 
 def write_report(
@@ -127,13 +148,14 @@ def write_report(
     pictured: list[str] = []
     thumbnails: list[tuple[str, Array]] = []
     others: list[tuple[str, int, Mapping[str, float]]] = []
-    for number, case in enumerate(cases, start=1):
-        if number <= MAX_PICTURED:
-            section, thumbnail = _case_section(number, case)
+    for case in cases:  # not by enumerate, which holds on to what it gave last
+        if len(pictured) < MAX_PICTURED:
+            section, thumbnail = _case_section(len(pictured) + 1, case)
             pictured.append(section)
             thumbnails.append((case.name, thumbnail))
         else:
             others.append((case.name, _count(case.labels), case.scores))
+        del case  # its arrays, before the next one is made
     body = [
         f'<header><div class="kind">Segmentation report</div><h1>{escape(title)}</h1></header>',
         _run_section(settings),
@@ -234,8 +256,8 @@ def _panels(case: Case) -> str:
     # a step is a caption over two pictures, a panel over one
     figures = (
         f'<figure style="grid-row: span 2"><figcaption><b>{escape(name)}</b></figcaption>'
-        f"{page.image(pictures.png(panel), f'{name} of {case.name}')}</figure>"
-        for name, panel in case.panels.items()
+        f"{page.image(pictures.png(case.panel(name)), f'{name} of {case.name}')}</figure>"
+        for name in case.panels
     )
     # three in a row: narrower than they are made, they would lose the thinnest lines
     return f'<div class="steps" style="--columns: 3; margin-top: 1.6rem">{"".join(figures)}</div>'
@@ -286,8 +308,8 @@ class _Draw:
         levels, ends = pictures.grey_levels(case.image)
         painted = (pictures.GREY[view] for view in self.views(levels))
         figures = [self.figure("Input", page.scale("grey", ends), painted)]
-        for name, layer in case.layers.items():
-            levels, ends = pictures.map_levels(layer)
+        for name in case.layers:
+            levels, ends = pictures.map_levels(case.layer(name))
             painted = (pictures.VIRIDIS[view] for view in self.views(levels))
             figures.append(self.figure(name, page.scale("map", ends), painted))
         shown = {"Labels": labels}

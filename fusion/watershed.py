@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage as ndi
-from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
 from zoo.errors import InputError, unknown
+from zoo.fusion.depth import Box, Mask, depth, grown
+from zoo.fusion.peaks import find_peaks, keep_apart
 
-Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.integer[Any]]
 Unmarked = Literal["keep", "drop"]
 
@@ -56,9 +56,13 @@ def split_touching(
     Markers, foreground components and flooding all use connectivity 1 (6 neighbours). Source: Tokuoka et
     al. 2020, npj Syst Biol Appl 6:32. The original resamples to cubic voxels before the distance transform;
     we measure distances on the grid as it is, in um. It drops unmarked foreground; we keep it.
+
+    Only components with several markers are flooded, one at a time in their own boxes, to save memory. That
+    changes no voxel, as the nearest voxel outside a component is background and two floods never meet; but
+    where seed voxels of two markers are equally deep, which goes first is left to scikit-image's heap.
     """
-    _check_mask("mask", mask)
-    _check_mask("centres_mask", centres_mask)
+    check_mask("mask", mask)
+    check_mask("centres_mask", centres_mask)
     if mask.shape != centres_mask.shape:
         raise InputError(
             f"centres_mask (shape {centres_mask.shape}) must have the shape of mask, {mask.shape}: "
@@ -67,21 +71,32 @@ def split_touching(
     if unmarked not in get_args(Unmarked):
         raise unknown("unmarked", str(unmarked), get_args(Unmarked))
     sampling = check_spacing(spacing)
-    box = _padded_box(mask)
-    if box is None:
+    if not mask.any():
         return np.zeros(mask.shape, np.int32)
-    # Labelled on the whole volume: cutting a marker at the box could part what is one blob
-    markers = components(centres_mask)
-    inside = mask[box]
-    seeds = _consecutive(np.where(inside, markers[box], 0))
-    distance = _depth(inside, sampling)
-    flooded = watershed(-distance, seeds, mask=inside)
+    at = np.flatnonzero(mask & centres_mask)
+    # Labelled as a whole: cutting a marker at the mask could part what is one blob
+    found, seeds = np.unique(components(centres_mask).ravel()[at], return_inverse=True)
+    seeds += 1
+    labels = components(mask)
+    del mask, centres_mask  # their memory, where the caller has no more use for them
+    pieces = ndi.find_objects(labels)
+    # numbers that are for good, after those of the pieces, so that the two are told apart
+    labels = labels.astype(np.min_scalar_type(len(pieces) + len(found)), copy=False)
+    owners = labels.ravel()[at]
+    numbers = np.zeros(len(pieces) + 1, np.int32)
+    numbers[owners] = seeds  # where there are several, any
+    for piece in np.unique(owners[numbers[owners] != seeds]):
+        box = grown(pieces[piece - 1], (1, 1, 1), labels.shape)
+        here = owners == piece
+        inside = labels[box] == piece
+        flooded = watershed(  # given arrays that only it holds: it frees them when it has made its own
+            -depth(inside, sampling), _seed_volume(box, at[here], seeds[here], labels.shape), mask=inside
+        )
+        labels[box][inside] = len(pieces) + flooded[inside]
+    bare = np.flatnonzero(numbers[1:] == 0) + 1
     if unmarked == "keep":
-        rest = components(inside & (flooded == 0))
-        flooded = np.where(rest > 0, rest + seeds.max(), flooded)
-    labels = np.zeros(mask.shape, np.int32)
-    labels[box] = flooded
-    return labels
+        numbers[bare] = len(found) + 1 + np.arange(len(bare))
+    return _look_up(labels, np.concatenate([numbers, np.arange(1, len(found) + 1, dtype=np.int32)]))
 
 
 def distance_markers(
@@ -115,7 +130,7 @@ def distance_markers(
     InputError
         If `mask` is not 3-D and boolean, `spacing` is not three positive numbers, or a distance is negative.
     """
-    _check_mask("mask", mask)
+    check_mask("mask", mask)
     sampling = check_spacing(spacing)
     if min_distance < 0 or smoothing < 0:
         raise InputError(f"min_distance {min_distance} and smoothing {smoothing} must be 0 um or more")
@@ -124,12 +139,12 @@ def distance_markers(
     if box is None:
         return marked
     inside = mask[box]
-    height = _depth(inside, sampling)
+    height = depth(inside, sampling)
     if smoothing:
         height = ndi.gaussian_filter(height, smoothing / sampling)
-    peaks = _peaks(height, inside)
+    peaks = find_peaks(height, inside)
     at = tuple(peaks.T)
-    chosen = _spread(peaks * sampling, height[at], components(inside)[at], min_distance)
+    chosen = keep_apart(peaks * sampling, height[at], components(inside)[at], min_distance)
     marked[box][tuple(peaks[chosen].T)] = True
     return marked
 
@@ -152,12 +167,14 @@ def components(mask: Mask) -> Labels:
     InputError
         If `mask` is not 3-D and boolean.
     """
-    _check_mask("mask", mask)
+    check_mask("mask", mask)
     labels: Labels = ndi.label(mask)[0]
     return labels
 
 
-def remove_small(labels: Labels, min_volume: float, spacing: Sequence[float] = (1, 1, 1)) -> Labels:
+def remove_small(
+    labels: Labels, min_volume: float, spacing: Sequence[float] = (1, 1, 1), out: Labels | None = None
+) -> Labels:
     """Drop the labels smaller than a volume and number the others without gaps, in the order they had.
 
     Parameters
@@ -168,10 +185,12 @@ def remove_small(labels: Labels, min_volume: float, spacing: Sequence[float] = (
         Least volume that stays, um3.
     spacing
         Voxel size (z, y, x) in um.
+    out
+        (Z, Y, X). Where to write the result; `labels` itself saves the memory of another volume.
 
     Returns
     -------
-    (Z, Y, X) int32
+    (Z, Y, X) int32, or `out`
         Labels 1..n.
 
     Raises
@@ -184,7 +203,47 @@ def remove_small(labels: Labels, min_volume: float, spacing: Sequence[float] = (
     if labels.size and labels.min() < 0:
         raise InputError(f"labels (least value {labels.min()}) must be 0 or more, 0 being background")
     least = min_volume / float(np.prod(check_spacing(spacing)))
-    return _consecutive(labels, least)
+    sizes = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    for plane in labels:
+        sizes += np.bincount(plane.ravel(), minlength=len(sizes))
+    stays = sizes >= max(least, 1)
+    stays[0] = False
+    return _look_up(labels, np.where(stays, np.cumsum(stays), 0).astype(np.int32), out)
+
+
+def check_mask(name: str, mask: Mask) -> None:
+    """Refuse what is no mask.
+
+    Parameters
+    ----------
+    name
+        What the caller calls it.
+    mask
+        Should be (Z, Y, X) bool.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    """Refuse a mask that is not (Z, Y, X) and boolean.
+
+    Parameters
+    ----------
+    name
+        What to call it in the error.
+    mask
+        Any array.
+
+    Raises
+    ------
+    InputError
+        If it is not 3-D and boolean.
+    """
+    if mask.ndim != 3:
+        raise InputError(f"{name} ({mask.ndim}-D) must be 3-D (z, y, x)")
+    if mask.dtype != bool:
+        raise InputError(f"{name} ({mask.dtype}) must be boolean: compare it first, as in probability >= 0.5")
 
 
 def check_spacing(spacing: Sequence[float]) -> npt.NDArray[np.floating[Any]]:
@@ -210,75 +269,26 @@ def check_spacing(spacing: Sequence[float]) -> npt.NDArray[np.floating[Any]]:
     return sampling
 
 
-def _consecutive(labels: Labels, least: float = 1) -> Labels:
-    """Give the labels of at least `least` voxels the numbers 1..n in their order, the others 0."""
-    sizes = np.bincount(labels.ravel())
-    stays = sizes >= max(least, 1)
-    stays[:1] = False
-    numbers = np.where(stays, np.cumsum(stays), 0).astype(np.int32)
-    renumbered: Labels = numbers[labels]
-    return renumbered
+def _look_up(labels: Labels, table: Labels, out: Labels | None = None) -> Labels:
+    """Give each voxel what a table has for its label; a new volume is int32."""
+    numbers = np.empty(labels.shape, np.int32) if out is None else out
+    for plane, new in zip(labels, numbers, strict=True):  # numpy looks up by 64-bit copies of the labels
+        new[...] = table[plane]
+    return numbers
 
 
-def _peaks(height: npt.NDArray[np.floating[Any]], inside: Mask) -> npt.NDArray[np.intp]:
-    """Find one voxel (z, y, x) on each local maximum of `height` among the 6 neighbours inside a mask."""
-    # Background left out and faces only, so that no component is hidden by what lies beside it
-    level = np.where(inside, height, -1)
-    faces = ndi.generate_binary_structure(3, 1)
-    top = inside & (level >= ndi.maximum_filter(level, footprint=faces))
-    plateaus, count = ndi.label(top)
-    voxels = np.argwhere(top)
-    owner = plateaus[tuple(voxels.T)] - 1
-    sums = np.stack([np.bincount(owner, voxels[:, axis], count) for axis in range(3)], axis=1)
-    means = sums / np.bincount(owner, minlength=count)[:, None]
-    offset = ((voxels - means[owner]) ** 2).sum(axis=1)
-    # Sorted by plateau, then by closeness to its mean: the first of each plateau is the answer
-    order = np.lexsort((offset, owner))
-    first = np.unique(owner[order], return_index=True)[1]
-    return voxels[order[first]]
+def _seed_volume(
+    box: Box, at: npt.NDArray[np.intp], seeds: npt.NDArray[np.intp], shape: tuple[int, ...]
+) -> Labels:
+    """Put seeds, at voxels that are counted through the volume, into a box cut out of it."""
+    inside = np.zeros([side.stop - side.start for side in box], np.int32)
+    voxels = zip(np.unravel_index(at, shape), box, strict=True)
+    inside[tuple(index - side.start for index, side in voxels)] = seeds
+    return inside
 
 
-def _spread(
-    points: npt.NDArray[np.floating[Any]],
-    heights: npt.NDArray[np.floating[Any]],
-    groups: Labels,
-    min_distance: float,
-) -> npt.NDArray[np.intp]:
-    """Choose points from the highest down, leaving out what is closer than a distance to one of its group."""
-    near = cKDTree(points).query_ball_point(points, min_distance)
-    free = np.ones(len(points), bool)
-    chosen = []
-    for point in np.argsort(-heights, kind="stable"):
-        if free[point]:
-            chosen.append(point)
-            rivals = np.asarray(near[point], dtype=np.intp)
-            free[rivals[groups[rivals] == groups[point]]] = False
-    return np.array(sorted(chosen), dtype=np.intp)
-
-
-def _depth(inside: Mask, sampling: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Measure the distance of each foreground voxel to the nearest background voxel, um."""
-    if not inside.all():
-        depth: npt.NDArray[np.floating[Any]] = ndi.distance_transform_edt(inside, sampling=sampling)
-        return depth
-    # Without any background scipy's distances are those to voxel (-1, 0, 0); take what lies around the volume
-    core = (slice(1, -1),) * 3
-    return _depth(np.pad(inside, 1), sampling)[core]
-
-
-def _padded_box(mask: Mask) -> tuple[slice, ...] | None:
+def _padded_box(mask: Mask) -> Box | None:
     """Bound the foreground with one voxel around it, so that distances are those of the whole volume."""
     if not mask.any():
         return None
-    box = ndi.find_objects(mask.astype(np.uint8))[0]
-    return tuple(
-        slice(max(side.start - 1, 0), min(side.stop + 1, length))
-        for side, length in zip(box, mask.shape, strict=True)
-    )
-
-
-def _check_mask(name: str, mask: Mask) -> None:
-    if mask.ndim != 3:
-        raise InputError(f"{name} ({mask.ndim}-D) must be 3-D (z, y, x)")
-    if mask.dtype != bool:
-        raise InputError(f"{name} ({mask.dtype}) must be boolean: compare it first, as in probability >= 0.5")
+    return grown(ndi.find_objects(mask.view(np.uint8))[0], (1, 1, 1), mask.shape)

@@ -47,7 +47,7 @@ def rescaled(
 
 
 def unfamiliar(
-    spacing: Sequence[float], labels: np.ndarray, objects: Mapping[str, Any], diameter: float | None
+    spacing: Sequence[float], labels: np.ndarray, objects: Mapping[str, Any] | None, diameter: float | None
 ) -> tuple[str, ...]:
     """Say where an image's voxels, or the objects found in it, are not like those trained on.
 
@@ -58,7 +58,7 @@ def unfamiliar(
     labels : (Z, Y, X) int
         What was found.
     objects
-        What the weights were trained on, as :func:`zoo.data.sizes.describe_sizes` says.
+        What the weights were trained on, as :func:`zoo.data.sizes.describe_sizes` says; ``None`` for unknown.
     diameter
         What a user said of the objects, um; ``None`` for nothing.
 
@@ -67,7 +67,7 @@ def unfamiliar(
     tuple of str
         A sentence each.
     """
-    if diameter is not None:
+    if not objects or diameter is not None:
         return ()
     trained = objects["spacing_um"]
     notes = []

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from zoo.data.io import Stack
-from zoo.data.write import write_labels
 from zoo.evaluate.overlays import contact_sheet, max_projections
 from zoo.evaluate.polarity import Patch, measure_patch, plot_polarity, write_polarity
 from zoo.evaluate.report import Case
-from zoo.results import Segment, Spacing, Target, Watched
+from zoo.results import Segment, Spacing, Target, Watched, segment_frames
 from zoo.segment import Segmentation
 
 
@@ -61,17 +61,18 @@ def write_movie(
     Case
         One a frame, for the report.
     """
-    masks: list[np.ndarray] = []
     patches: list[Patch] = []
-    for frame, time in zip(watched(stack.frames), stack.times, strict=True):
+
+    def mask(frame: np.ndarray) -> Segmentation:
         result = segment(frame)
-        mask = result.labels > 0
+        return replace(result, labels=(result.labels > 0).astype(np.uint8))
+
+    def take(name: str, time: int, frame: np.ndarray, result: Segmentation) -> Case:
         (probability,) = result.layers.values()
-        patches.append(measure_patch(mask, spacing, frame, probability, time, patches))
-        masks.append(mask)
-        name = f"{stack.source.name} frame {time}" if stack.series else stack.source.name
-        yield mask_case(name, frame, spacing, result, patches[-1])
-    write_labels(target.labels, np.stack(masks) if stack.series else masks[0], spacing)
+        patches.append(measure_patch(result.labels, spacing, frame, probability, time, patches))
+        return mask_case(name, frame, spacing, result, patches[-1])
+
+    yield from segment_frames(stack, spacing, mask, target, watched, take)
     write_polarity(target.polarity, patches)
     plot_polarity(target.plot, patches)
 
@@ -104,18 +105,18 @@ def mask_case(
         Metric to value.
     """
     true = None if truth is None else truth > 0
-    found = result.labels > 0
+    found = (result.labels > 0).astype(np.uint8)
     return Case(
         name=name,
         image=image,
         spacing=spacing,
         layers=result.layers,
         panels={
-            "Largest values along z, y and x": max_projections(image, found, true, spacing),
-            "All slices": contact_sheet(image, found, true),
+            "Largest values along z, y and x": partial(max_projections, image, found, true, spacing),
+            "All slices": partial(contact_sheet, image, found, true),
         },
         notes=result.notes,
-        labels=found.astype(np.uint8),
+        labels=found,
         truth=None if true is None else true.astype(np.uint8),
         scores=scores or {},
         nuclei=[] if patch is None or not patch.present else [_row(patch)],

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from zoo.data.io import Stack
 from zoo.data.write import smallest_unsigned, write_labels
 from zoo.evaluate.criteria import Nucleus, measure, per_frame, plot_over_time, write_criteria, write_frames
 from zoo.evaluate.report import Case
+from zoo.fusion.depth import depth_of_objects
 from zoo.segment import Segmentation
 
 Spacing = tuple[float, float, float]
 Segment = Callable[[np.ndarray], Segmentation]
 Watched = Callable[[np.ndarray], Iterable[np.ndarray]]
+Take = Callable[[str, int, np.ndarray, Segmentation], Case]
 
 
 def stem_of(path: Path) -> str:
@@ -83,20 +85,50 @@ def write_results(
     Case
         One a frame, for the report.
     """
-    labels: list[np.ndarray] = []
     nuclei: list[Nucleus] = []
-    for frame, time in zip(watched(stack.frames), stack.times, strict=True):
-        result = segment(frame)
+
+    def take(name: str, time: int, frame: np.ndarray, result: Segmentation) -> Case:
         found = measure(result.labels, spacing, frame, time)
-        labels.append(result.labels.astype(smallest_unsigned(int(result.labels.max()))))
-        nuclei += found
-        name = f"{stack.source.name} frame {time}" if stack.series else stack.source.name
-        yield make_case(name, frame, spacing, result, found)
-    write_labels(target.labels, np.stack(labels) if stack.series else labels[0], spacing)
+        nuclei.extend(found)
+        return make_case(name, frame, spacing, result, found)
+
+    yield from segment_frames(stack, spacing, segment, target, watched, take)
     write_criteria(target.criteria, nuclei)
     if stack.series:
         write_frames(target.frames, per_frame(nuclei, stack.times))
         plot_over_time(target.over_time, nuclei, stack.times)
+
+
+def segment_frames(
+    stack: Stack, spacing: Spacing, segment: Segment, target: Target, watched: Watched, take: Take
+) -> Iterator[Case]:
+    """Segment the frames of a stack and write their labels when all are done.
+
+    Parameters
+    ----------
+    stack, spacing, segment, target, watched
+        As for `write_results`.
+    take
+        Makes the case of a frame, given its name in reports, its number, its image and what came out, with
+        labels of the smallest type that holds them.
+
+    Yields
+    ------
+    Case
+        One a frame.
+    """
+    labels: list[np.ndarray] = []
+    for frame, time in zip(watched(stack.frames), stack.times, strict=True):
+        name = f"{stack.source.name} frame {time}" if stack.series else stack.source.name
+        case = take(name, time, frame, _with_small_labels(segment(frame)))
+        labels.append(case.labels)
+        yield case
+        del case  # its maps, before those of the next frame come
+    write_labels(target.labels, np.stack(labels) if stack.series else labels[0], spacing)
+
+
+def _with_small_labels(result: Segmentation) -> Segmentation:
+    return replace(result, labels=result.labels.astype(smallest_unsigned(int(result.labels.max()))))
 
 
 def make_case(
@@ -126,7 +158,6 @@ def make_case(
     scores
         Metric to value.
     """
-    distance = ndimage.distance_transform_edt(result.labels > 0, sampling=spacing).astype(np.float32)
     rows = [
         {key: _plain(value) for key, value in asdict(nucleus).items() if key != "frame"} for nucleus in nuclei
     ]
@@ -136,7 +167,7 @@ def make_case(
         spacing=spacing,
         panels=result.panels,
         notes=result.notes,
-        layers={**result.layers, "Distance (µm)": distance},
+        layers={**result.layers, "Distance (µm)": partial(depth_of_objects, result.labels, spacing)},
         labels=result.labels,
         truth=truth,
         scores=scores or {},

@@ -13,9 +13,11 @@ from zoo import forecast, registry
 from zoo.data.movies import unfit
 from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
-from zoo.defaults import RADIUS_UM, SLICE_FUSION, THRESHOLD
+from zoo.defaults import RADIUS_UM, SLICE_FUSION, THRESHOLD, UNMARKED
 from zoo.entry import Entry
 from zoo.errors import InputError
+from zoo.familiar import rescaled, unfamiliar
+from zoo.fusion.landscape import split_by_vote
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
 from zoo.recipe_cell import CellRecipe
@@ -37,6 +39,8 @@ class Network:
         What suited the validation volumes of its training best, as the server tells it.
     memory
         Bytes that a pass may take where the network is on another computer; ``None`` for what is free here.
+    objects
+        What it was trained on, as :func:`zoo.data.sizes.describe_sizes` says; ``None`` where nobody tells.
     """
 
     entry: Entry
@@ -45,6 +49,7 @@ class Network:
     origin: str = ""
     threshold: float | None = None
     memory: int | None = None
+    objects: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Segmentation:
     labels : (Z, Y, X) int32
         0 is background.
     layers
-        Name to (Z, Y, X) float32 map, in the order of the steps.
+        Name to (Z, Y, X) map, in the order of the steps: float32, or uint8 where 255 stands for 1.
     panels
         Name to (Y, X, 3) uint8 picture.
     notes
@@ -119,13 +124,13 @@ def predict_probability(
     padded, inside = pad_to_multiple(scaled, recipe.multiple)
     if window is None and not forecast.fits(recipe, padded.shape, network.memory):
         window = recipe.patch
-    if window is None:
-        probability = _forward(network.model, padded)[inside]
-    else:
+    if window is not None:
         padded, inside = pad_to(scaled, window)
-        forward = partial(_forward, network.model)
-        probability = blend(padded, forward, window, in_flight=in_flight)[inside]
-    return resample(probability, image.shape)
+    del scaled
+    forward = partial(_forward, network.model)
+    probability = forward(padded) if window is None else blend(padded, forward, window, in_flight=in_flight)
+    del padded  # before the image's own size is taken
+    return resample(probability[inside], image.shape)
 
 
 def segment(
@@ -134,13 +139,15 @@ def segment(
     image: np.ndarray,
     spacing: Sequence[float],
     *,
-    unmarked: str = "keep",
+    unmarked: str = UNMARKED,
     min_volume: float | None = None,
     threshold: float = THRESHOLD,
     slice_fusion: str = SLICE_FUSION,
     radius_um: float = RADIUS_UM,
     tile: Sequence[int] | None = None,
     in_flight: int = 1,
+    diameter: float | None = None,
+    flips: bool = False,
 ) -> Segmentation:
     """Segment an image by an entry of the registry.
 
@@ -154,7 +161,9 @@ def segment(
     spacing
         Voxel size (z, y, x) in um.
     unmarked
-        What becomes of nuclei without a centre marker: ``keep`` or ``drop``.
+        What becomes of nuclei without a centre marker: ``vote``, see
+        :func:`zoo.fusion.landscape.split_by_vote`, or ``keep`` or ``drop``, see
+        :func:`zoo.fusion.watershed.split_touching`.
     min_volume
         Least volume of an object that stays, um^3; ``None`` for what suits the entry. Centre markers and the
         baseline, which has a least volume of its own, are left alone.
@@ -165,6 +174,11 @@ def segment(
         How the objects of an ensemble's slices are joined: :func:`zoo.fusion.slices.join`.
     tile, in_flight
         ``window`` and ``in_flight`` of :func:`predict_probability`.
+    diameter
+        Of the image's objects, um: the networks are shown the image at the size they were trained on, and
+        measures and least volumes stay as they are.
+    flips
+        Average what the networks say of the image and of its mirror images along y, x and both.
 
     Returns
     -------
@@ -184,21 +198,43 @@ def segment(
             min_volume = 0.0  # a slice has no volume to speak of
         join = partial(fuse, spacing=spacing, method=slice_fusion, radius_um=radius_um, min_volume=min_volume)
         return _by_vote(networks[entry.needs["ensemble"]], image, spacing, threshold, join)
-    maps = {
-        name: predict_probability(networks[name], image, spacing, tile, in_flight)
-        for name in (entry.needs.values() if entry.needs else (entry.name,))
-    }
-    cuts = {name: THRESHOLD if registry.get(name).task == "centres" else threshold for name in maps}
-    masks = {name: probability >= cuts[name] for name, probability in maps.items()}
+    layers: dict[str, np.ndarray] = {}
+    masks: dict[str, np.ndarray] = {}
+    # the last one first: the NDN's padding is the wider, so it comes while no map of the other is held
+    for name in reversed(list(entry.needs.values()) or [entry.name]):
+        shown = spacing if diameter is None else rescaled(spacing, diameter, networks[name].objects)
+        predict = _predict_mirrored if flips else predict_probability
+        probability = predict(networks[name], image, shown, tile, in_flight)
+        masks[name] = probability >= (THRESHOLD if registry.get(name).task == "centres" else threshold)
+        # a movie's is measured and its frames are small; of others the report alone wants to know
+        layers[name] = probability if entry.subject.prepared else _as_bytes(probability)
+        del probability  # before the next one comes
     if not entry.needs:
-        labels = fuse(masks[entry.name])
-        if entry.task != "centres":
-            labels = remove_small(labels, min_volume, spacing)
-        return Segmentation(labels, {f"{entry.name} (probability)": maps[entry.name]})
+        labels = fuse(masks.pop(entry.name))
+        if entry.task == "centres":
+            return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]})
+        labels = remove_small(labels, min_volume, spacing, out=labels)
+        notes = unfamiliar(spacing, labels, networks[entry.name].objects, diameter)
+        return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]}, notes=notes)
     nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
-    layers = {"NSN (nucleus probability)": maps[nsn], "NDN (centre probability)": maps[ndn]}
-    labels = fuse(masks[nsn], masks[ndn], spacing, unmarked)
-    return Segmentation(remove_small(labels, min_volume, spacing), layers)
+    if unmarked == "vote":
+        labels = split_by_vote(masks.pop(nsn), layers[ndn], spacing)
+    else:
+        labels = fuse(masks.pop(nsn), masks.pop(ndn), spacing, unmarked)  # popped: it frees them when it can
+    labels = remove_small(labels, min_volume, spacing, out=labels)
+    return Segmentation(
+        labels,
+        {"NSN (nucleus probability)": layers[nsn], "NDN (centre probability)": layers[ndn]},
+        notes=unfamiliar(spacing, labels, networks[nsn].objects, diameter),
+    )
+
+
+def _predict_mirrored(network: Network, image: np.ndarray, *how: Any) -> np.ndarray:
+    total = np.zeros(image.shape, np.float32)
+    for axes in ((), (1,), (2,), (1, 2)):
+        total += np.flip(predict_probability(network, np.flip(image, axes), *how), axes)
+    total /= 4
+    return total
 
 
 def _by_vote(
@@ -218,5 +254,15 @@ def _by_vote(
     return Segmentation(labels, {"Ensemble (share of the scores)": voted.probability}, voted.panels, notes)
 
 
+def _as_bytes(probability: np.ndarray) -> np.ndarray:
+    """Round a map of 0 to 1 to 255 steps, a quarter of the memory; plane by plane, as for all at once."""
+    rounded = np.empty(probability.shape, np.uint8)
+    for plane, new in zip(probability, rounded, strict=True):
+        np.rint(plane * 255, out=new, casting="unsafe")
+    return rounded
+
+
 def _forward(model: Any, image: np.ndarray) -> np.ndarray:
-    return np.asarray(model.predict_on_batch(image[None, ..., None].astype(np.float32)))[0, ..., -1]
+    return np.asarray(model.predict_on_batch(image[None, ..., None].astype(np.float32, copy=False)))[
+        0, ..., -1
+    ]

@@ -98,7 +98,7 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
             raise InputError(
                 f"{folder} does not hold the weights that came with this version: install cellzoo anew"
             )
-        networks[name] = Network(run.entry, run.recipe, _model(run))
+        networks[name] = Network(run.entry, run.recipe, _model(run), objects=run.settings.get("objects"))
     return networks
 
 

@@ -13,6 +13,8 @@ from zoo.cli.options import (
     PATH,
     check_new,
     check_writable,
+    diameter_option,
+    flips_option,
     labelling,
     make_console,
     min_volume_option,
@@ -66,6 +68,8 @@ SAMPLE = {"count": 6, "seed": 100}  # training's synthetic embryos begin at seed
 @unmarked_option()
 @min_volume_option()
 @threshold_option()
+@diameter_option()
+@flips_option()
 @slice_fusion_options()
 @overwrite_option()
 def evaluate(
@@ -84,6 +88,8 @@ def evaluate(
     unmarked: str,
     min_volume: float | None,
     threshold: float | str,
+    diameter: float | None,
+    flips: bool,
     slice_fusion: str,
     radius_um: float,
     overwrite: bool,
@@ -117,7 +123,7 @@ def evaluate(
         settings = {"model": entry.name, **describe_weights(entry, weights)}
         how_labelled: dict[str, Any] = {"threshold": choose_threshold(entry, weights, threshold)}
         how_labelled["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
-        how_labelled |= labelling(entry, unmarked, slice_fusion, radius_um)
+        how_labelled |= labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
         settings |= {key: str(value) for key, value in how_labelled.items()}
         settings |= {"data": str(data or f"built-in synthetic {entry.subject.objects}")} | how
         dataset = _dataset(entry, data, names(embryos), spacing, console)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from zoo.defaults import AUTO, MIN_VOLUME, RADIUS_UM, SLICE_FUSION, THRESHOLD
+from zoo.defaults import AUTO, MIN_VOLUME, RADIUS_UM, SLICE_FUSION, THRESHOLD, UNMARKED
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,13 +55,14 @@ def weights_option() -> Option:
 
 
 def unmarked_option() -> Option:
-    """Return ``--unmarked keep|drop``."""
+    """Return ``--unmarked vote|keep|drop``."""
     return click.option(
         "--unmarked",
-        type=click.Choice(["keep", "drop"]),
-        default="keep",
+        type=click.Choice(["vote", "keep", "drop"]),
+        default=UNMARKED,
         show_default=True,
-        help="Nuclei without a centre marker: keep as their own labels, or drop as the published code does.",
+        help="Nuclei without a centre marker: let the mask's shape vote with the markers, keep pieces of the "
+        "mask without one as they are, or drop them as the published code does.",
     )
 
 
@@ -129,7 +130,30 @@ def takes_slices(entry: Entry) -> bool:
     return entry.task == "instances_2d" or "ensemble" in entry.needs
 
 
-def labelling(entry: Entry, unmarked: str, slice_fusion: str, radius_um: float) -> dict[str, Any]:
+def diameter_option() -> Option:
+    """Return ``--diameter UM``."""
+    return click.option(
+        "--diameter",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="UM",
+        help="Diameter of your nuclei, where it is far from what the weights were trained on: the networks "
+        "are shown the image so much larger or smaller.",
+    )
+
+
+def flips_option() -> Option:
+    """Return ``--flips``."""
+    return click.option(
+        "--flips",
+        is_flag=True,
+        help="Average what the networks say of the image and of its mirror images along y, x and both: four "
+        "times the time.",
+    )
+
+
+def labelling(
+    entry: Entry, unmarked: str, slice_fusion: str, radius_um: float, diameter: float | None, flips: bool
+) -> dict[str, Any]:
     """Return the settings that an entry's way to labels has, of those that differ between entries.
 
     Raises
@@ -137,16 +161,24 @@ def labelling(entry: Entry, unmarked: str, slice_fusion: str, radius_um: float) 
     InputError
         Where an option was given that means nothing to the entry.
     """
-    given = {"slice_fusion": slice_fusion, "radius_um": radius_um, "unmarked": unmarked}
+    given = {
+        "slice_fusion": slice_fusion,
+        "radius_um": radius_um,
+        "unmarked": unmarked,
+        "diameter": diameter,
+        "flips": flips,
+    }
     if "ensemble" in entry.needs:
         meant = {"slice_fusion", "radius_um"}
     else:
         meant = set() if entry.subject.prepared else {"unmarked"}
+        if (entry.needs or entry.trainable) and not entry.allows_empty:
+            meant |= {"diameter", "flips"}
     context = click.get_current_context()
     for name in given.keys() - meant:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise InputError(f"--{name.replace('_', '-')} means nothing to {entry.name}: leave it out")
-    return {name: value for name, value in given.items() if name in meant}
+    return {name: value for name, value in given.items() if name in meant and value is not None}
 
 
 def names(text: str | None) -> list[str]:

@@ -16,6 +16,8 @@ from zoo.cli.options import (
     PATH,
     check_new,
     check_writable,
+    diameter_option,
+    flips_option,
     labelling,
     make_console,
     min_volume_option,
@@ -75,6 +77,8 @@ class Opened:
 @unmarked_option()
 @min_volume_option()
 @threshold_option()
+@diameter_option()
+@flips_option()
 @slice_fusion_options()
 @tile_options()
 @server_options()
@@ -92,6 +96,8 @@ def predict(
     unmarked: str,
     min_volume: float | None,
     threshold: float | str,
+    diameter: float | None,
+    flips: bool,
     slice_fusion: str,
     radius_um: float,
     tile: tuple[int, int, int] | None,
@@ -106,7 +112,7 @@ def predict(
     """
     entry = registry.get(name)
     check_tile(entry, tile)
-    how = labelling(entry, unmarked, slice_fusion, radius_um)
+    how = labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
     how["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
     if tile:
         how["tile"] = tile

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
     from zoo.segment import Network
 
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 Open = Callable[[], Mapping[str, "Network"]]
 
 
@@ -133,6 +135,7 @@ def connected(entry: Entry, weights: tuple[str, ...], remote: Remote | None) -> 
     except ImportError as fault:
         raise InputError(f"--server needs {fault.name}: pip install 'cellzoo[serve]'") from None
 
+    _return_large_blocks()
     with Server(
         remote.address,
         deadline=remote.deadline,
@@ -140,6 +143,16 @@ def connected(entry: Entry, weights: tuple[str, ...], remote: Remote | None) -> 
         token=read_token(remote.token) if remote.certificates or remote.token else None,
     ) as server:
         yield partial(open_remote, entry, server)
+
+
+def _return_large_blocks() -> None:
+    """Have blocks of 1 MiB and more given back when they are freed.
+
+    By itself glibc keeps those up to 32 MiB, of which gRPC's copies of messages are, for later ones: a
+    volume's worth of memory. Networks that run here are left alone, as they take such blocks all the time.
+    """
+    with suppress(AttributeError, OSError):  # other C libraries have no such thing
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
 
 
 def describe(

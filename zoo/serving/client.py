@@ -155,13 +155,13 @@ class Server:
         size = sum(messages.count_bytes(value) for value in inputs.values())
         if size > _MOST_BYTES - 2**16:
             raise InputError(f"a question of {size / 2**30:.1f} GiB is over gRPC's 2: give a smaller --tile")
-        request = messages.write_request(name, signature, version, inputs)
         try:
-            answer = self._ask(_PREDICT, request)
+            answer = self._ask(_PREDICT, messages.write_request(name, signature, version, inputs))
         except grpc.RpcError as fault:
             raise self._explain(fault, name, version) from None
         try:
             response = messages.Response.FromString(answer)
+            del answer  # gRPC holds several copies of a message as it is
             outputs = {one.key: messages.read_tensor(one.value, one.key) for one in response.outputs}
         except (DecodeError, ValueError) as fault:
             what = f"model {name} at {self.address} gave no answer that can be read ({fault})"
@@ -339,7 +339,7 @@ def _open(name: str, server: Server) -> Network:
         raise InputError(f"{where} has a recipe that is not known here ({fault}): {_EXPORT}") from None
     origin = f"version {version} at {server.address}, weights {str(settings.get('weights_sha256'))[:12]}"
     model = RemoteModel(server, name, version)
-    return Network(entry, its, model, origin, settings.get("threshold"), MEMORY)
+    return Network(entry, its, model, origin, settings.get("threshold"), MEMORY, settings.get("objects"))
 
 
 def _read_certificates(file: Path) -> bytes:

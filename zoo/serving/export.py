@@ -117,6 +117,7 @@ def _settings(entry: Entry, run: Run, served: Served) -> dict[str, Any]:
         "run": run.path.resolve().name,
         "weights_sha256": checksum(run.best),
         "threshold": _threshold(run),
+        "objects": run.settings.get("objects"),
         "scores": _scores(run),
         "licence": entry.source.licence,
     }

@@ -49,6 +49,16 @@ def test_resample_is_linear_interpolation_of_boxes(shape):
     np.testing.assert_allclose(out, naive(image, shape), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "kind", [bool, np.uint8, np.int16, np.uint16, np.float16, np.uint32, np.int64, float]
+)
+def test_every_type_is_resampled_as_its_floats(kind):
+    image = (
+        np.random.default_rng(0).integers(0, 2**31, (4, 5, 6)) >> (16 if kind is np.float16 else 0)
+    ).astype(kind)
+    np.testing.assert_array_equal(resample(image, (7, 3, 9)), resample(image.astype(np.float32), (7, 3, 9)))
+
+
 def test_halving_averages_pairs_and_keeps_the_mean():
     image = np.random.default_rng(0).normal(size=(8, 6, 4))
     out = resample(image, (4, 3, 2))

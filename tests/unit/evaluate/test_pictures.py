@@ -174,6 +174,9 @@ def test_map_levels_keep_probabilities_comparable():
     assert ends == (0, 8)
     assert levels.ravel().tolist() == [0, 127, 254]
     assert map_levels(np.array([[[True, False]]]))[0].ravel().tolist() == [254, 0]
+    levels, ends = map_levels(np.array([[[0, 51, 255]]], dtype=np.uint8))  # a byte a voxel, 255 for 1
+    assert ends == (0, 1)
+    assert levels.ravel().tolist() == [0, 51, 254]
 
 
 def test_scales_run_from_dark_to_light():

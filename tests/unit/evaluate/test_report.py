@@ -1,5 +1,6 @@
 import base64
 import re
+import weakref
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -295,3 +296,43 @@ def test_failure_leaves_the_older_report(tmp_path):
 )
 def test_cells(value, words):
     assert page.cell(value) == words
+
+
+def test_maps_and_panels_are_made_when_they_are_painted_and_not_for_cases_without_pictures(tmp_path):
+    made = []
+
+    def late(name, array):
+        return lambda: made.append(name) or array
+
+    shape = (4, 12, 10)
+    given = {"layers": {"Map": np.ones(shape)}, "panels": {"Sheet": np.zeros((5, 5, 3), np.uint8)}}
+    now = write(tmp_path, [make_case("one", **given)])
+    lazy = {kind: {name: late(name, array) for name, array in some.items()} for kind, some in given.items()}
+    cases = [make_case("one", **lazy)]
+    assert made == []
+    assert write(tmp_path, cases) == now
+    assert made == ["Map", "Sheet"]
+    write(tmp_path, [make_case(str(number), **lazy) for number in range(MAX_PICTURED + 3)])
+    assert len(made) == 2 + 2 * MAX_PICTURED
+
+
+@pytest.mark.parametrize("kind", ["layers", "panels"])
+def test_what_is_made_late_and_does_not_fit_is_refused(tmp_path, kind):
+    case = make_case(**{kind: {"X": lambda: np.zeros((4, 4, 4))}})
+    with pytest.raises(InputError, match="X of one"):
+        write(tmp_path, [case])
+
+
+def test_a_case_is_let_go_before_the_next_is_made(tmp_path):
+    alive = []
+
+    def cases():
+        for number in range(3):
+            assert all(reference() is None for reference in alive)
+            case = make_case(str(number), labels=np.ones((4, 12, 10), np.uint8))
+            alive.append(weakref.ref(case.labels))
+            yield case
+            del case
+
+    write(tmp_path, cases())
+    assert len(alive) == 3

@@ -1,7 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
 from scipy.spatial.distance import cdist
+from skimage.segmentation import watershed
 
 from zoo.errors import InputError
 from zoo.fusion.watershed import check_spacing, components, distance_markers, remove_small, split_touching
@@ -163,6 +166,59 @@ def test_a_full_volume_parts_between_its_markers():
     np.testing.assert_array_equal(labels == 2, (labels == 1)[:, :, ::-1])
 
 
+def at_once(mask, centres, spacing, unmarked):
+    """The same with one distance transform and one flood of the whole volume, and where seeds tie.
+
+    Which of two seeds that are equally deep goes first is left to the heap of scikit-image, which all that
+    lies in it may sway: a component with such seeds of two markers may come out either way.
+    """
+    markers = np.where(mask, ndi.label(centres)[0], 0)
+    seeds = np.where(markers > 0, np.searchsorted(np.unique(markers[markers > 0]), markers) + 1, 0)
+    depth = ndi.distance_transform_edt(mask, sampling=spacing)
+    labels = watershed(-depth, seeds, mask=mask)
+    pieces, at = ndi.label(mask)[0], seeds > 0
+    triples = np.unique(np.stack([pieces[at], depth[at], seeds[at]]), axis=1)
+    same = (triples[:2, 1:] == triples[:2, :-1]).all(axis=0)
+    ties = np.isin(pieces, triples[0, 1:][same])
+    if unmarked == "keep":
+        rest = ndi.label(mask & (labels == 0))[0]
+        labels = np.where(rest > 0, rest + seeds.max(), labels)
+    return labels, ties
+
+
+@pytest.mark.parametrize("unmarked", ["keep", "drop"])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (1.75, 0.8, 0.8)])
+@pytest.mark.parametrize("seed", range(6))
+def test_one_component_at_a_time_gives_what_the_whole_volume_at_once_gives(seed, spacing, unmarked):
+    rng = np.random.default_rng(seed)
+    shape = (22, 48, 52)
+    mask, centres = np.zeros(shape, bool), np.zeros(shape, bool)
+    for centre, radius in zip(rng.uniform(0, shape, (60, 3)), rng.uniform(1.5, 6, 60), strict=True):
+        mask |= ball(shape, centre, radius, spacing)
+        if rng.random() < 0.8:
+            centres[tuple(np.clip(centre + rng.normal(0, 1, 3), 0, np.array(shape) - 1).astype(int))] = True
+    pieces = components(mask)
+    assert any(len(np.unique(pieces[box])) > 2 for box in ndi.find_objects(pieces))  # boxes overlap
+    assert all(mask[face].any() for face in (0, -1, np.s_[:, 0], np.s_[:, -1], np.s_[..., 0], np.s_[..., -1]))
+    found = split_touching(mask, centres, spacing, unmarked)
+    expected, ties = at_once(mask, centres, spacing, unmarked)
+    assert np.count_nonzero(mask & ~ties) > 0.1 * np.count_nonzero(mask)
+    np.testing.assert_array_equal(found[~ties], expected[~ties])
+    np.testing.assert_array_equal(found > 0, expected > 0)
+
+
+def test_no_more_memory_than_labels_and_one_component():
+    one = ball((40, 40, 40), (20, 20, 15), 6) | ball((40, 40, 40), (20, 20, 24), 6)
+    two = at(one.shape, (20, 20, 15), (20, 20, 24))
+    mask, centres = (np.tile(array, (1, 4, 4)) for array in (one, two))
+    tracemalloc.start()
+    labels = split_touching(mask, centres)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert labels.max() == 32
+    assert peak < 1.6 * labels.nbytes  # the whole volume at once takes 15
+
+
 @pytest.mark.parametrize(
     "mask, centres, options, message",
     [
@@ -262,6 +318,9 @@ def test_small_labels_go_and_the_rest_is_renumbered_in_order():
     assert kept.dtype == np.int32
     assert remove_small(labels, 0).max() == 3
     assert not remove_small(labels, 100).any()
+    there = labels.copy()
+    assert remove_small(there, 1.5, (1, 0.5, 1), out=there) is there
+    np.testing.assert_array_equal(there, kept)
 
 
 @pytest.mark.parametrize("labels", [np.ones((2, 2, 2)), np.ones((2, 2), int), np.full((2, 2, 2), -1)])

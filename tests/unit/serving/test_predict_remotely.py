@@ -118,7 +118,7 @@ def test_tiles_that_a_network_cannot_take_are_named(home, tmp_path):
     with serving(home) as address:
         command = f"predict qcanet {home}/embryo.tif --out out --server {address} --tile 6 6 6"
         result = zoo(tmp_path, command, code=2)
-    assert "qcanet_nsn needs multiples of 4 on each axis" in result.stderr
+    assert "qcanet_ndn needs multiples of 4 on each axis" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

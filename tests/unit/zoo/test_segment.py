@@ -8,7 +8,9 @@ from zoo import forecast, registry
 from zoo.data.normalise import minmax
 from zoo.data.resample import resample
 from zoo.defaults import THRESHOLD
+from zoo.errors import InputError
 from zoo.fusion import classical
+from zoo.fusion.landscape import split_by_vote
 from zoo.fusion.watershed import split_touching
 from zoo.recipe import Recipe
 from zoo.segment import Network, predict_probability, segment
@@ -151,7 +153,69 @@ def test_a_pipeline_splits_its_mask_by_its_markers(unmarked, count):
     np.testing.assert_array_equal(result.labels, split_touching(mask > 0, centres > 0, UM, unmarked))
     assert result.labels.max() == count
     assert list(result.layers) == ["NSN (nucleus probability)", "NDN (centre probability)"]
-    np.testing.assert_array_equal(result.layers["NDN (centre probability)"], centres)
+    # a byte a voxel is enough for the report
+    np.testing.assert_array_equal(result.layers["NDN (centre probability)"], (255 * centres).astype(np.uint8))
+
+
+@pytest.mark.usefixtures("plenty")
+def test_the_shape_of_the_mask_votes_with_the_markers():
+    mask, centres = balls()
+    centres[8, 8, 16] = 0  # missed
+    networks = {
+        "qcanet_nsn": Network(ENTRY, RECIPE, Identity()),
+        "qcanet_ndn": Network(ENTRY, RECIPE, Constant(centres)),
+    }
+    coarse = (4.0, 4.0, 4.0)  # um, or the balls would be too small to be two nuclei
+    result = segment(registry.get("qcanet"), networks, mask, coarse, min_volume=0)
+    np.testing.assert_array_equal(
+        result.labels, split_by_vote(mask > 0, (255 * centres).astype(np.uint8), coarse)
+    )
+    assert result.labels.max() == 3
+    assert segment(registry.get("qcanet"), networks, mask, coarse, unmarked="keep").labels.max() == 2
+
+
+@pytest.mark.usefixtures("plenty")
+def test_nuclei_far_smaller_than_those_trained_on_are_told_and_shown_larger():
+    mask, _ = balls()
+    trained = {"spacing_um": list(UM), "diameter_um": [18.0, 20.0, 22.0]}
+    models = Identity(), Identity()
+    networks = {
+        "qcanet_nsn": Network(ENTRY, RECIPE, models[0], objects=trained),
+        "qcanet_ndn": Network(ENTRY, RECIPE, models[1], objects=trained),
+    }
+    entry = registry.get("qcanet")
+    (note,) = segment(entry, networks, mask, UM, min_volume=0).notes
+    assert "--diameter 9.94," in note  # the median of balls of 10, 10 and 6 um
+    result = segment(entry, networks, mask, UM, min_volume=0, diameter=10)
+    assert result.notes == ()
+    assert result.labels.shape == mask.shape
+    for model in models:
+        assert model.shapes[0][0] == 16
+        assert model.shapes[1][0] == 32
+    with pytest.raises(InputError, match="leave --diameter out"):
+        segment(entry, {**networks, "qcanet_ndn": Network(ENTRY, RECIPE, models[1])}, mask, UM, diameter=10)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_flips_average_what_is_said_of_the_mirror_images():
+    class Corner(Identity):
+        """A network that is sure of the corner at the origin, and of nothing else."""
+
+        def predict_on_batch(self, batch):
+            said = np.zeros((*batch.shape[:-1], 2), np.float32)
+            said[0, :4, :2, :2, 1] = 1
+            return said
+
+    stack = np.random.default_rng(0).random((4, 8, 8)).astype(np.float32)
+    network = {ENTRY.name: Network(ENTRY, RECIPE, Corner())}
+    once, averaged = (
+        segment(ENTRY, network, stack, UM, min_volume=0, threshold=0.2, flips=flips)
+        for flips in (False, True)
+    )
+    assert once.labels.max() == 1
+    assert averaged.labels.max() == 4  # a corner each, at a quarter of the certainty
+    (layer,) = averaged.layers.values()
+    assert set(np.unique(layer)) == {0, 64}
 
 
 @pytest.mark.usefixtures("plenty")
@@ -170,9 +234,9 @@ def test_probabilities_and_not_masks_are_resampled():
     network = Network(ENTRY, replace(RECIPE, voxel_um=2.0), Constant(coarse))
     found = segment(registry.get("unet3d"), {"unet3d": network}, image((16, 16, 16)), UM)
     # a voxel of 2 um, linear in between: 8 voxels of 27/64 each, all below one half
-    assert found.layers["unet3d (probability)"].max() == pytest.approx(27 / 64)
+    assert found.layers["unet3d (probability)"].max() == round(255 * 27 / 64)
     assert found.labels.max() == 0
-    np.testing.assert_array_equal(found.labels > 0, found.layers["unet3d (probability)"] >= THRESHOLD)
+    np.testing.assert_array_equal(found.labels > 0, found.layers["unet3d (probability)"] >= 255 * THRESHOLD)
 
 
 def test_the_classical_pipeline_needs_no_network():
