@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from zoo import registry
-from zoo.data.datasets import DataSet, Volume
+from zoo.data.datasets import BBBC050_UM, DataSet, Volume
 from zoo.data.write import write_labels
 from zoo.entry import Entry
 from zoo.evaluate.criteria import measure
@@ -26,6 +26,8 @@ from zoo.provenance import versions
 from zoo.results import make_case
 from zoo.segment import Segmentation, segment
 from zoo.weights import find_runs, open_networks
+
+ASSUMED = f"no voxel size in the files: taking {' x '.join(map(str, BBBC050_UM))} um"
 
 
 def label_file(out: Path, name: str) -> Path:
@@ -86,16 +88,14 @@ def score_dataset(
         for sample in bar:
             volume = sample.load()
             if volume.spacing_from == "default" and sample is dataset.samples[0]:
-                console.print(
-                    "no voxel size in the files: taking 1.75 x 0.8 x 0.8 um; --spacing Z Y X overrides"
-                )
+                console.print(f"{ASSUMED}; --spacing Z Y X overrides")
             results = {}
             for name in methods:
                 began = time.monotonic()
                 results[name] = segment(registry.get(name), networks, volume.image, volume.spacing, **how)
                 seconds = time.monotonic() - began
                 labels = results[name].labels
-                methods[name].append(_score(entry, volume, labels, metrics, definition, seconds))
+                methods[name].append(score_volume(entry, volume, labels, metrics, definition, seconds))
             result, row = results[entry.name], methods[entry.name][-1]
             for note in result.notes:
                 if note not in told:  # most are of all volumes
@@ -103,7 +103,7 @@ def score_dataset(
                     console.print(f"{volume.name}: {note}")
             if out is not None:
                 write_labels(label_file(out, volume.name), result.labels, volume.spacing)
-                yield _case(entry, volume, result, row)
+                yield make_volume_case(entry, volume, result, row)
 
         tables.update({name: _table(rows, metrics) for name, rows in methods.items()})
 
@@ -142,7 +142,8 @@ def _warn_of_known(
                 )
 
 
-def _case(entry: Entry, volume: Volume, result: Segmentation, row: Row) -> Case:
+def make_volume_case(entry: Entry, volume: Volume, result: Segmentation, row: Row) -> Case:
+    """Return the part of the report that shows a scored volume."""
     name, image, um = volume.name, volume.image, volume.spacing
     if entry.subject.prepared:
         return mask_case(name, image, um, result, truth=volume.labels, scores=row.values)
@@ -150,9 +151,10 @@ def _case(entry: Entry, volume: Volume, result: Segmentation, row: Row) -> Case:
     return make_case(name, image, um, result, nuclei, volume.labels, row.values)
 
 
-def _score(
+def score_volume(
     entry: Entry, volume: Volume, labels: np.ndarray, metrics: Sequence[str], definition: str, seconds: float
 ) -> Row:
+    """Score the labels that an entry gave a volume, (Z, Y, X) as its truth, and took ``seconds`` for."""
     values = score(volume.labels, labels, metrics, spacing=volume.spacing, definition=definition)
     counts = count_voxels(volume.labels, labels, metrics, masks=entry.subject.prepared is not None)
     return Row(volume.name, volume.group, len(renumber(volume.labels)[0]), values, seconds, counts)

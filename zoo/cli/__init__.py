@@ -18,6 +18,7 @@ from zoo.cli.pack import pack
 from zoo.cli.predict import predict
 from zoo.cli.prepare import prepare
 from zoo.cli.sample import sample
+from zoo.cli.scoreboard import scoreboard
 from zoo.cli.serve import serve
 from zoo.cli.train import train
 from zoo.errors import InputError
@@ -71,6 +72,7 @@ COMMANDS = (
     train,
     predict,
     evaluate,
+    scoreboard,
     measure,
     fuse,
     sample,
