@@ -18,10 +18,7 @@ $(VENV)/installed-test: $(VENV)/installed
 	@touch $@
 
 demo: install
-	$(BIN)/zoo train qcanet_nsn --recipe compact --out $(DEMO)/qcanet_nsn --overwrite
-	$(BIN)/zoo train qcanet_ndn --recipe compact --out $(DEMO)/qcanet_ndn --overwrite
-	$(BIN)/zoo eval qcanet --weights nsn=$(DEMO)/qcanet_nsn --weights ndn=$(DEMO)/qcanet_ndn \
-	    --metric iou,seg,mucov,det_f1 --out $(DEMO) --overwrite
+	$(BIN)/zoo eval qcanet --metric iou,seg,mucov,det_f1 --out $(DEMO) --overwrite
 	@echo "Look at $(DEMO)/report.html"
 
 test: $(VENV)/installed-test

@@ -28,8 +28,28 @@ def diameters(labels: np.ndarray, spacing: Spacing) -> np.ndarray:
     (N,) float
         um, in the order of the labels.
     """
-    voxels = np.bincount(labels.ravel())[1:]
-    return np.cbrt(voxels[voxels > 0] * float(np.prod(spacing)) * 6 / np.pi)
+    voxels = np.unique(labels[labels > 0], return_counts=True)[1]  # of foreground alone, to save memory
+    return np.cbrt(voxels * float(np.prod(spacing)) * 6 / np.pi)
+
+
+def typical(found: np.ndarray) -> float:
+    """Return the diameter of the object that the middle foreground voxel lies in.
+
+    Bits of debris count for what they are, few voxels, however many they are.
+
+    Parameters
+    ----------
+    found : (N,) float
+        Diameters, one or more.
+
+    Returns
+    -------
+    float
+        One of them.
+    """
+    rising = np.sort(found)
+    share = np.cumsum(rising**3)
+    return float(rising[np.searchsorted(share, share[-1] / 2)])
 
 
 def describe_sizes(volumes: Sequence[Volume]) -> dict[str, Any]:
@@ -51,3 +71,13 @@ def describe_sizes(volumes: Sequence[Volume]) -> dict[str, Any]:
         "spacing_um": [round(float(n), 3) for n in np.median([v.spacing for v in volumes], axis=0)],
         "diameter_um": [round(float(n), 2) for n in np.percentile(found, PERCENTILES)],
     }
+
+
+def is_description(found: Any) -> bool:
+    """Tell whether something read from elsewhere is what :func:`describe_sizes` returns."""
+    if not isinstance(found, dict):
+        return False
+    values: list[Any] = [found.get("spacing_um"), found.get("diameter_um")]
+    if not all(isinstance(three, list) and len(three) == 3 for three in values):
+        return False
+    return all(isinstance(number, (int, float)) and number > 0 for three in values for number in three)

@@ -1,8 +1,7 @@
-"""Make the README's picture from the weights of ``make demo``: ``python docs/make_picture.py demo``."""
+"""Make the README's picture by the weights that come with the package: ``python docs/make_picture.py``."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,13 @@ from zoo.segment import segment
 from zoo.weights import open_networks
 
 ZOOM = 2
-SEED = 104  # none of the embryos that the demonstration trains on
+SEED = 104
 
 
-def main(demo: Path) -> None:
+def main() -> None:
     """Segment a synthetic embryo and set image, NSN, NDN and labels side by side."""
     entry = registry.get("qcanet")
-    networks = open_networks(entry, [f"nsn={demo / 'qcanet_nsn'}", f"ndn={demo / 'qcanet_ndn'}"])
+    networks = open_networks(entry, [])
     made = embryo(SEED, nuclei=20)
     result = segment(entry, networks, made.image, made.spacing)
     greys = [grey_levels(max_projection(made.image))[0]]
@@ -35,4 +34,4 @@ def main(demo: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

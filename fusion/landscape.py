@@ -69,12 +69,15 @@ def split_by_vote(
         around = grown(box, (1, 1, 1), labels.shape)
         # labels given before are negative, so that no piece takes them for its own
         inside = labels[around] == piece
-        height = (depth(inside, spacing) + scale * centres[around]) * inside
-        height = ndi.gaussian_filter(height, SMOOTHING / sampling)
+        height = depth(inside, spacing).astype(np.float32)
+        height += np.float32(scale) * centres[around]
+        height *= inside
+        height = ndi.gaussian_filter(height, SMOOTHING / sampling, output=height)
         peaks = find_peaks(height, inside)
         chosen = keep_apart(peaks * sampling, height[tuple(peaks.T)], np.zeros(len(peaks), int), MIN_DISTANCE)
         seeds = np.zeros(inside.shape, np.int32)
         seeds[tuple(peaks[chosen].T)] = found + 1 + np.arange(len(chosen))
-        labels[around][inside] = -watershed(-height, seeds, mask=inside)[inside]
+        np.negative(height, out=height)
+        labels[around][inside] = -watershed(height, seeds, mask=inside)[inside]
         found += len(chosen)
     return np.negative(labels, out=labels)

@@ -212,20 +212,6 @@ def remove_small(
 
 
 def check_mask(name: str, mask: Mask) -> None:
-    """Refuse what is no mask.
-
-    Parameters
-    ----------
-    name
-        What the caller calls it.
-    mask
-        Should be (Z, Y, X) bool.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
     """Refuse a mask that is not (Z, Y, X) and boolean.
 
     Parameters

@@ -41,13 +41,12 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
     Raises
     ------
     InputError
-        Where the run has no weights, or they do not fit half precision; where the folder exists or cannot be
-        written; for a detector.
+        Where the run has no weights, they are damaged or do not fit half precision; where the folder exists
+        or cannot be written; for a detector.
     """
     if run.entry.keras != "keras":
         raise InputError(f"{run.path} holds a detector, which cannot be packed: share the run folder itself")
-    if not run.best.is_file():
-        raise InputError(f"{run.path} holds no weights yet: 'zoo train {run.entry.name} --resume' makes them")
+    run.check_best()
     if out.exists():
         raise InputError(f"{out} exists: choose another --out")
     hidden = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
@@ -55,7 +54,7 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
         hidden.mkdir(parents=True)
         _halve(run.best, hidden / BEST)
         settings = {**run.settings, "sha256": checksum(hidden / BEST)}
-        settings["best"] = max(reversed(run.history()), key=watched, default={})
+        settings.setdefault("best", max(reversed(run.history()), key=watched, default={}))
         if "data" in settings:
             settings["data"] = "/".join(Path(settings["data"]).parts[-2:])
         (hidden / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
@@ -74,7 +73,11 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
 
 def _halve(source: Path, target: Path) -> None:
     """Copy a file of weights, floating-point numbers as float16."""
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
+    try:
+        opened = h5py.File(source)
+    except OSError as fault:
+        raise InputError(f"weights {source} cannot be read, as they are damaged: {fault}") from None
+    with opened as old, h5py.File(target, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):

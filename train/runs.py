@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from zoo import registry
 from zoo.data.datasets import Volume
 from zoo.data.sizes import describe_sizes
 from zoo.data.write import atomic
+from zoo.defaults import PRETRAINED
 from zoo.entry import Entry
 from zoo.errors import InputError
 from zoo.provenance import versions
@@ -45,8 +46,13 @@ class Run:
 
     @property
     def recipe(self) -> Any:
-        """The resolved recipe, of the kind that the entry has."""
-        return change(next(iter(self.entry.recipes.values())), self.settings["recipe"])
+        """The resolved recipe, of the kind that the entry has.
+
+        A setting that is newer than the run has the value of its kind of recipe, which is what was before it.
+        """
+        recipe = next(iter(self.entry.recipes.values()))
+        before = {one.name: one.default for one in fields(recipe) if one.default is not MISSING}
+        return change(replace(recipe, **before), self.settings["recipe"])
 
     @property
     def best(self) -> Path:
@@ -59,10 +65,15 @@ class Run:
         Raises
         ------
         InputError
-            Where they are missing, or their SHA-256 is not the one that :func:`zoo.train.pack.pack` noted.
+            Where they are missing, or their SHA-256 is not the one that :func:`zoo.train.pack.pack` noted or,
+            of those that come with the package, the one in the registry.
         """
         if not self.best.is_file():
             raise InputError(f"{self.path} holds no weights yet ({BEST}): train it for an epoch at least")
+        if self.path.parent == PRETRAINED and self.settings.get("sha256") != self.entry.pretrained:
+            raise InputError(
+                f"{self.path} does not hold the weights that came with this version: install cellzoo anew"
+            )
         if self.settings.get("sha256") not in (None, checksum(self.best)):
             raise InputError(
                 f"{self.best} is not what was packed, its SHA-256 differs: it is damaged or was changed; "

@@ -147,7 +147,7 @@ class Entry:
     subject
         What it finds.
     pretrained
-        SHA-256 of the weights that come with the package, :data:`zoo.weights.PRETRAINED`; empty for none.
+        SHA-256 of the weights that come with the package, in :data:`zoo.defaults.PRETRAINED`; empty for none.
     """
 
     name: str

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sizes import diameters
+from zoo.data.sizes import diameters, typical
 from zoo.errors import InputError
 
 FACTOR = 1.5  # voxels and objects that differ by less are not worth a word
+MOST = 8.0  # times that an image is shown larger or smaller
 
 
 def rescaled(
@@ -35,15 +36,28 @@ def rescaled(
     Raises
     ------
     InputError
-        Where the weights do not tell what they were trained on.
+        Where the weights do not tell what they were trained on, or that is too far away.
+    """
+    z, y, x = (edge * magnification(diameter, objects) for edge in spacing)
+    return z, y, x
+
+
+def magnification(diameter: float, objects: Mapping[str, Any] | None) -> float:
+    """Return how many times larger an image's objects must be shown.
+
+    Parameters and errors as of :func:`rescaled`.
     """
     if not objects:
         raise InputError(
             "these weights do not tell the size of what they were trained on: leave --diameter out"
         )
-    factor = objects["diameter_um"][1] / diameter
-    z, y, x = (edge * factor for edge in spacing)
-    return z, y, x
+    trained = float(objects["diameter_um"][1])
+    if not 1 / MOST <= trained / diameter <= MOST:
+        raise InputError(
+            f"--diameter {diameter:g} is too far from the {trained:g} um that the weights were trained on: "
+            f"give {trained / MOST:.3g} to {trained * MOST:.3g}, or train on your own data"
+        )
+    return trained / diameter
 
 
 def unfamiliar(
@@ -56,7 +70,7 @@ def unfamiliar(
     spacing
         Voxel size (z, y, x) of the image, um.
     labels : (Z, Y, X) int
-        What was found.
+        What was found, whatever its size.
     objects
         What the weights were trained on, as :func:`zoo.data.sizes.describe_sizes` says; ``None`` for unknown.
     diameter
@@ -79,10 +93,10 @@ def unfamiliar(
         )
     found = diameters(labels, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
     low, _, high = objects["diameter_um"]
-    if len(found) and not low / FACTOR <= np.median(found) <= high * FACTOR:
-        size = f"{np.median(found):.3g}"
+    if len(found) and not low / FACTOR <= typical(found) <= high * FACTOR:
+        size = f"{typical(found):.3g}"
         notes.append(
-            f"the objects found are {size} um across (median), and the weights were trained on {low:g} to "
+            f"the objects found are about {size} um across, and the weights were trained on {low:g} to "
             f"{high:g} um: --diameter {size}, or what you measure, shows them to the networks at that size"
         )
     return tuple(notes)

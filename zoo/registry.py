@@ -130,6 +130,7 @@ register(
         },
         tiny={"base": 2, "patch": (16, 16, 16), "voxel_um": 3.2, "epochs": 2},
         source=_QCANET,
+        pretrained="35c84b5e258359d1a0a8e1274f9a53f5523a045bc28cfc072f0329a102e904dc",
     )
 )
 register(
@@ -151,6 +152,7 @@ register(
         },
         tiny={"base": 2, "poolings": 2, "patch": (16, 16, 16), "voxel_um": 3.2, "epochs": 2},
         source=_QCANET,
+        pretrained="aaadf111fb8ddde16fd69bef3adc366ea02a4e25c4b20e3721dee01ecb41eaba",
     )
 )
 register(

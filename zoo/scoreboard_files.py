@@ -13,6 +13,7 @@ from zoo.evaluate.report import write_report
 from zoo.evaluate.scores import Summary, stage_of, summarise
 from zoo.provenance import versions
 from zoo.scoreboard import Board, Result
+from zoo.weights import origin
 
 QUOTED: Mapping[str, Mapping[str, float]] = {
     # Tokuoka et al. 2020
@@ -195,7 +196,7 @@ def _describe(board: Board) -> dict[str, str]:
 
 
 def _names(result: Result) -> list[str]:
-    return [f"{network}={run.path}" for network, run in result.runs.items()]
+    return [f"{network}: {origin(run.path)}" for network, run in result.runs.items()]
 
 
 def _size(results: Sequence[Result]) -> str:

@@ -16,7 +16,7 @@ from zoo.data.tiles import blend, pad_to, pad_to_multiple
 from zoo.defaults import RADIUS_UM, SLICE_FUSION, THRESHOLD, UNMARKED
 from zoo.entry import Entry
 from zoo.errors import InputError
-from zoo.familiar import rescaled, unfamiliar
+from zoo.familiar import magnification, rescaled, unfamiliar
 from zoo.fusion.landscape import split_by_vote
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
@@ -165,7 +165,8 @@ def segment(
         :func:`zoo.fusion.landscape.split_by_vote`, or ``keep`` or ``drop``, see
         :func:`zoo.fusion.watershed.split_touching`.
     min_volume
-        Least volume of an object that stays, um^3; ``None`` for what suits the entry. Centre markers and the
+        Least volume of an object that stays, um^3; ``None`` for what suits the entry, scaled as the cube of
+        `diameter` where that is given. Centre markers and the
         baseline, which has a least volume of its own, are left alone.
     threshold
         Probability from which on a voxel is nucleus, and share of the scores above which an ensemble takes a
@@ -189,6 +190,9 @@ def segment(
     fuse = entry.fuse.load()
     if min_volume is None:
         min_volume = entry.subject.min_volume
+        if diameter is not None:  # nuclei of another size have debris of another size
+            first = networks[next(iter(entry.needs.values()), entry.name)]
+            min_volume /= magnification(diameter, first.objects) ** 3
     if not entry.needs and not entry.trainable:
         return Segmentation(fuse(image, spacing))
     if entry.task == "instances_2d":
@@ -198,35 +202,54 @@ def segment(
             min_volume = 0.0  # a slice has no volume to speak of
         join = partial(fuse, spacing=spacing, method=slice_fusion, radius_um=radius_um, min_volume=min_volume)
         return _by_vote(networks[entry.needs["ensemble"]], image, spacing, threshold, join)
-    layers: dict[str, np.ndarray] = {}
-    masks: dict[str, np.ndarray] = {}
-    # the last one first: the NDN's padding is the wider, so it comes while no map of the other is held
-    for name in reversed(list(entry.needs.values()) or [entry.name]):
-        shown = spacing if diameter is None else rescaled(spacing, diameter, networks[name].objects)
-        predict = _predict_mirrored if flips else predict_probability
-        probability = predict(networks[name], image, shown, tile, in_flight)
-        masks[name] = probability >= (THRESHOLD if registry.get(name).task == "centres" else threshold)
-        # a movie's is measured and its frames are small; of others the report alone wants to know
-        layers[name] = probability if entry.subject.prepared else _as_bytes(probability)
-        del probability  # before the next one comes
+    shown = {
+        name: spacing if diameter is None else rescaled(spacing, diameter, networks[name].objects)
+        for name in entry.needs.values() or (entry.name,)
+    }
+    layers, masks = _maps(entry, networks, image, shown, threshold, (tile, in_flight), flips, unmarked)
     if not entry.needs:
         labels = fuse(masks.pop(entry.name))
-        if entry.task == "centres":
-            return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]})
-        labels = remove_small(labels, min_volume, spacing, out=labels)
-        notes = unfamiliar(spacing, labels, networks[entry.name].objects, diameter)
-        return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]}, notes=notes)
+        if entry.task != "centres":
+            labels = remove_small(labels, min_volume, spacing, out=labels)
+        return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]})
     nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
-    if unmarked == "vote":
-        labels = split_by_vote(masks.pop(nsn), layers[ndn], spacing)
+    if unmarked == "vote":  # in the networks' eyes, in which all nuclei are of the size trained on
+        labels = split_by_vote(masks.pop(nsn), layers[ndn], shown[nsn])
     else:
         labels = fuse(masks.pop(nsn), masks.pop(ndn), spacing, unmarked)  # popped: it frees them when it can
+    notes = unfamiliar(spacing, labels, networks[nsn].objects, diameter)
     labels = remove_small(labels, min_volume, spacing, out=labels)
     return Segmentation(
         labels,
         {"NSN (nucleus probability)": layers[nsn], "NDN (centre probability)": layers[ndn]},
-        notes=unfamiliar(spacing, labels, networks[nsn].objects, diameter),
+        notes=notes,
     )
+
+
+def _maps(
+    entry: Entry,
+    networks: Mapping[str, Network],
+    image: np.ndarray,
+    shown: Mapping[str, Sequence[float]],
+    threshold: float,
+    how: tuple[Sequence[int] | None, int],
+    flips: bool,
+    unmarked: str,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Have each network map the image; return the maps for the report, and the masks that are needed."""
+    layers: dict[str, np.ndarray] = {}
+    masks: dict[str, np.ndarray] = {}
+    predict = _predict_mirrored if flips else predict_probability
+    # the last one first: the NDN's padding is the wider, so it comes while no map of the other is held
+    for name in reversed(list(shown)):
+        probability = predict(networks[name], image, shown[name], *how)
+        centres = registry.get(name).task == "centres"
+        if not (centres and entry.needs and unmarked == "vote"):
+            masks[name] = probability >= (THRESHOLD if centres else threshold)
+        # a movie's is measured and its frames are small; of others a byte is enough
+        layers[name] = probability if entry.subject.prepared else _as_bytes(probability)
+        del probability  # before the next one comes
+    return layers, masks
 
 
 def _predict_mirrored(network: Network, image: np.ndarray, *how: Any) -> np.ndarray:

@@ -193,9 +193,14 @@ def _find_folders(networks: Sequence[str], given: Sequence[str]) -> dict[str, li
             raise unknown("network of these methods", network, folders)
         folders[network].append(Path(folder))
     for network, found in folders.items():
-        if not found and (run := default_run(network)).is_dir():
+        if not found and (run := default_run(network)).is_dir() and _has_weights(run):
             found.append(run)
     return folders
+
+
+def _has_weights(folder: Path) -> bool:
+    """Tell whether a training got as far as weights; one that nobody named may still be under way."""
+    return any(folder.rglob("best.weights.h5"))
 
 
 def _open(network: str, folder: Path) -> Candidate:

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import __version__, registry
-from zoo.defaults import RUNS
+from zoo.defaults import PRETRAINED, RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError, unknown
 from zoo.segment import Network
 
 if TYPE_CHECKING:
     from zoo.train.runs import Run
-
-PRETRAINED = Path(__file__).parent / "pretrained"
-"""Folder of the packed runs that come with the package, each named after its entry."""
 
 
 def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
@@ -70,7 +67,8 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
 def default_run(name: str) -> Path:
     """Return the folder of a network where nobody names one: ``runs/NAME``, else that of the package."""
     run = RUNS / name
-    return PRETRAINED / name if registry.get(name).pretrained and not run.is_dir() else run
+    there = (run / "run.json").is_file()  # an empty folder says nothing
+    return PRETRAINED / name if registry.get(name).pretrained and not there else run
 
 
 def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
@@ -93,10 +91,6 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
         if run.entry.name != name:
             raise InputError(
                 f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
-            )
-        if folder.parent == PRETRAINED and run.settings.get("sha256") != run.entry.pretrained:
-            raise InputError(
-                f"{folder} does not hold the weights that came with this version: install cellzoo anew"
             )
         networks[name] = Network(run.entry, run.recipe, _model(run), objects=run.settings.get("objects"))
     return networks
@@ -140,8 +134,9 @@ def choose_threshold(entry: Entry, given: Sequence[str], threshold: float | str)
 
 def describe_weights(entry: Entry, given: Sequence[str]) -> dict[str, str]:
     """Return where each network's weights come from, for reports."""
-    found = find_runs(entry, given)
-    own = {
-        name: f"came with cellzoo {__version__}" for name, run in found.items() if run.parent == PRETRAINED
-    }
-    return {f"weights of {name}": own.get(name, str(folder)) for name, folder in found.items()}
+    return {f"weights of {name}": origin(folder) for name, folder in find_runs(entry, given).items()}
+
+
+def origin(folder: Path) -> str:
+    """Return what users are told of a run folder."""
+    return f"came with cellzoo {__version__}" if folder.parent == PRETRAINED else str(folder)

@@ -22,6 +22,7 @@ from zoo.cli.options import (
     overwrite_option,
     slice_fusion_options,
     spacing_option,
+    tell_weights,
     threshold_option,
     unmarked_option,
     weights_option,
@@ -121,8 +122,10 @@ def evaluate(
         from zoo.weights import choose_threshold, describe_weights
 
         settings = {"model": entry.name, **describe_weights(entry, weights)}
+        tell_weights(entry, weights, console)
         how_labelled: dict[str, Any] = {"threshold": choose_threshold(entry, weights, threshold)}
-        how_labelled["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
+        if min_volume is not None or diameter is None:  # else it is scaled
+            how_labelled["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
         how_labelled |= labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
         settings |= {key: str(value) for key, value in how_labelled.items()}
         settings |= {"data": str(data or f"built-in synthetic {entry.subject.objects}")} | how

@@ -10,7 +10,6 @@ import click
 
 from zoo import registry
 from zoo.cli.options import PATH, check_writable, make_console, weights_option
-from zoo.defaults import RUNS
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,8 +45,6 @@ def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ..
         found = {e.name: default_run(e.name) for e in registry.entries() if e.trainable}
         missing = [one for one, run in found.items() if not run.is_dir() or not _trained(run)]
         found = {one: run for one, run in found.items() if one not in missing}
-        if not found:
-            raise InputError(f"there is no run folder {RUNS}/NAME to export: 'zoo train NAME' makes one")
     else:
         from zoo.weights import find_runs
 

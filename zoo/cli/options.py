@@ -50,7 +50,7 @@ def weights_option() -> Option:
         "--weights",
         multiple=True,
         metavar="[PART=]RUN",
-        help="Run folder of a network, such as nsn=RUN; default runs/NAME.",
+        help="Run folder of a network, such as nsn=RUN; default runs/NAME, else the weights that come along.",
     )
 
 
@@ -179,6 +179,15 @@ def labelling(
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise InputError(f"--{name.replace('_', '-')} means nothing to {entry.name}: leave it out")
     return {name: value for name, value in given.items() if name in meant and value is not None}
+
+
+def tell_weights(entry: Entry, given: Sequence[str], console: Console) -> None:
+    """Say which weights are taken where the user named none."""
+    from zoo.weights import describe_weights
+
+    if not given:
+        for part, where in describe_weights(entry, given).items():
+            console.print(f"{part}: {where}")
 
 
 def names(text: str | None) -> list[str]:

@@ -25,6 +25,7 @@ from zoo.cli.options import (
     slice_fusion_options,
     spacing_option,
     takes_slices,
+    tell_weights,
     threshold_option,
     unmarked_option,
     weights_option,
@@ -113,7 +114,8 @@ def predict(
     entry = registry.get(name)
     check_tile(entry, tile)
     how = labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
-    how["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
+    if min_volume is not None or diameter is None:  # else it is scaled
+        how["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
     if tile:
         how["tile"] = tile
     with connected(entry, weights, remote) as open_networks:
@@ -125,6 +127,8 @@ def predict(
         if remote is not None:
             how["in_flight"] = in_flight
         console = make_console()
+        if remote is None:
+            tell_weights(entry, weights, console)
 
         def settings() -> dict[str, str]:
             return {"model": entry.name, **describe(entry, weights, remote, networks()), **told}
@@ -278,10 +282,13 @@ def _cases(
                 written = write_movie(opened.stack, opened.um, segment, target, watched)
             else:
                 written = write_results(opened.stack, opened.um, segment, target, watched)
+            told: set[str] = set()
             for case in written:
                 console.print(f"{case.name}: {case.count(len(case.nuclei))}")
                 for note in case.notes:
-                    console.print(f"{case.name}: {note}")
+                    if note not in told:  # most are of all frames
+                        console.print(f"{case.name}: {note}")
+                told.update(case.notes)
                 yield case
         except InputError as fault:  # nothing of this image is written before all of it is done
             faults.append(f"{path}: {fault}")

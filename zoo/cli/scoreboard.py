@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import PATH, check_new, check_writable, make_console, names, overwrite_option
+from zoo.cli.options import (
+    PATH,
+    check_new,
+    check_writable,
+    make_console,
+    names,
+    overwrite_option,
+    spacing_option,
+)
 
 
 @click.command()
@@ -23,7 +31,7 @@ from zoo.cli.options import PATH, check_new, check_writable, make_console, names
     multiple=True,
     metavar="NETWORK=RUN",
     help="Run folder of a network, such as qcanet_nsn=RUN; again for each fold of a cross-validation. "
-    "Default runs/NETWORK.",
+    "Default runs/NETWORK, else the weights that come along.",
 )
 @click.option("--embryos", metavar="GROUP,...", help="Only these embryos or groups of the data set.")
 @click.option(
@@ -34,6 +42,7 @@ from zoo.cli.options import PATH, check_new, check_writable, make_console, names
     show_default=True,
     help="As zoo eval.",
 )
+@spacing_option()
 @overwrite_option()
 def scoreboard(
     data: Path,
@@ -42,6 +51,7 @@ def scoreboard(
     weights: tuple[str, ...],
     embryos: str | None,
     metrics: str,
+    spacing: tuple[float, float, float] | None,
     overwrite: bool,
 ) -> None:
     """Compare all methods on the same volumes, each segmented by runs that did not know it.
@@ -57,7 +67,7 @@ def scoreboard(
     chosen = parse_metrics(metrics)
     check_new(files(out), overwrite)
     check_writable(out)
-    dataset = layouts.find(data)
+    dataset = layouts.find(data, spacing)
     if embryos:
         dataset = dataset.only(names(embryos))
     console = make_console()

@@ -16,6 +16,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from zoo import recipe, registry
+from zoo.data.sizes import is_description
 from zoo.entry import Entry
 from zoo.errors import InputError
 from zoo.segment import Network
@@ -337,9 +338,12 @@ def _open(name: str, server: Server) -> Network:
         its = recipe.change(entry.recipes["default"], settings["recipe"])
     except (KeyError, AttributeError, InputError) as fault:
         raise InputError(f"{where} has a recipe that is not known here ({fault}): {_EXPORT}") from None
+    objects = settings.get("objects")
+    if objects is not None and not is_description(objects):
+        raise InputError(f"{where} tells sizes that cannot be read: {_EXPORT}")
     origin = f"version {version} at {server.address}, weights {str(settings.get('weights_sha256'))[:12]}"
     model = RemoteModel(server, name, version)
-    return Network(entry, its, model, origin, settings.get("threshold"), MEMORY, settings.get("objects"))
+    return Network(entry, its, model, origin, settings.get("threshold"), MEMORY, objects)
 
 
 def _read_certificates(file: Path) -> bytes:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from zoo.data.datasets import Volume
-from zoo.data.sizes import describe_sizes, diameters
+from zoo.data.sizes import describe_sizes, diameters, is_description, typical
 
 
 def volume(labels, spacing):
@@ -27,6 +27,19 @@ def test_diameters_by_hand():
     assert diameters(labels * 0, (1, 1, 1)).size == 0
 
 
+def test_labels_of_any_type_and_number():
+    labels = np.zeros((1, 2, 3), np.uint64)
+    labels[0, 0] = 2**40
+    np.testing.assert_allclose(diameters(labels, (1, 1, 1)), [(18 / np.pi) ** (1 / 3)])
+
+
+def test_debris_does_not_make_the_typical_object():
+    assert (
+        typical(np.array([10.0, 2, 2, 2, 2, 2, 9, 11])) == 10
+    )  # of 3,100 by their cubes, 1,769 lie up to it
+    assert typical(np.array([3.0])) == 3
+
+
 def test_described_over_all_volumes():
     one = np.zeros((1, 1, 100), int)
     one[0, 0, :] = np.arange(1, 101)
@@ -35,3 +48,13 @@ def test_described_over_all_volumes():
     assert told["spacing_um"] == [2, 1, 1]
     # 200 objects of 2 um3 and 100 of 16 um3: diameters of 1.5632 and, twice as large, 3.1264 um
     assert told["diameter_um"] == [pytest.approx(1.56), pytest.approx(1.56), pytest.approx(3.13)]
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, [], {}, {"spacing_um": [1, 1, 1]}, {"spacing_um": [1, 1, 1], "diameter_um": [1, 2, "3"]}]
+)
+def test_what_is_no_description(wrong):
+    one = np.zeros((1, 1, 100), int)
+    one[0, 0, :] = np.arange(1, 101)
+    assert is_description(describe_sizes([volume(one, (2, 1, 1))]))
+    assert not is_description(wrong)

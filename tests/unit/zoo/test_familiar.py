@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.familiar import rescaled, unfamiliar
+from zoo.familiar import magnification, rescaled, unfamiliar
 
 TRAINED = {"spacing_um": [2.0, 1.0, 1.0], "diameter_um": [8.0, 10.0, 14.0]}
 
@@ -41,3 +41,17 @@ def test_a_diameter_rescales_all_axes_alike():
     assert rescaled((2, 0.5, 0.5), 5.0, TRAINED) == (4.0, 1.0, 1.0)
     with pytest.raises(InputError, match=r"do not tell the size .*leave --diameter out"):
         rescaled((2, 1, 1), 5.0, None)
+
+
+@pytest.mark.parametrize("diameter", [1.24, 81, float("nan"), float("inf")])
+def test_a_diameter_that_would_make_an_image_far_too_large_or_small_is_refused(diameter):
+    with pytest.raises(InputError, match=r"too far from the 10 um .*: give 1.25 to 80"):
+        magnification(diameter, TRAINED)
+    assert magnification(1.25, TRAINED) == 8
+
+
+def test_debris_does_not_hide_large_nuclei():
+    labels = cube(24)
+    labels[0, 0, ::3] = np.arange(2, 42)
+    (note,) = unfamiliar((2, 1, 1), labels, TRAINED, None)
+    assert "about 23.9 um" in note or "about 24 um" in note

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from zoo import registry, scoreboard
 from zoo.data.datasets import DataSet, Sample, Volume
+from zoo.defaults import PRETRAINED
 from zoo.errors import InputError
 from zoo.evaluate import scores
 from zoo.evaluate.report import Case
@@ -113,11 +114,24 @@ def test_what_has_no_weights_is_left_out_and_named(here):
     found, left_out = find_candidates([], ["qcanet_nsn=mine"])
     size = registry.get("unet3d").size.load()(registry.get("unet3d").recipes["default"])
     run = Candidate(Path("runs/unet3d"), frozenset([*A, *B]), size)
-    assert found == {"unet3d": {"unet3d": [run]}, "classical": {}}
+    assert found["unet3d"] == {"unet3d": [run]}
+    assert found["classical"] == {}
+    assert [one.path for one in found["qcanet"]["qcanet_nsn"]] == [Path("mine")]
+    assert [one.path for one in found["qcanet"]["qcanet_ndn"]] == [PRETRAINED / "qcanet_ndn"]
     assert [line.split(":")[0] for line in left_out] == [
-        "qcanet has no weights for qcanet_ndn and is left out",
-        "emrcnn has no weights for mrcnn_ensemble and is left out",
+        "emrcnn has no weights for mrcnn_ensemble and is left out"
     ]
+
+
+def test_a_default_run_without_weights_is_left_out_and_one_that_is_named_refused(here):
+    leave_run("runs/unet3d", "unet3d", A)
+    for file in Path("runs/unet3d").glob("*.h5"):
+        file.unlink()
+    found, left_out = find_candidates([], [])
+    assert "unet3d" not in found
+    assert any(line.startswith("unet3d has no weights for unet3d and is left out") for line in left_out)
+    with pytest.raises(InputError, match="holds no weights yet"):
+        find_candidates([], ["unet3d=runs/unet3d"])
 
 
 def test_runs_that_are_given_stand_for_the_default_one(here):
@@ -395,7 +409,7 @@ def test_files_say_what_was_run(board, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert markdown(with_quoted(tabulate(board, METRICS), METRICS)) in text
     assert markdown(tabulate_stages(board, METRICS)) in text
-    for line in ("- data: my data", "- runs of net: x=big; x=small", "- left out: c is left out"):
+    for line in ("- data: my data", "- runs of net: x: big; x: small", "- left out: c is left out"):
         assert line in text.splitlines()
     assert "runs of classical" not in text
     shown = html.read_text(encoding="utf-8")
@@ -422,7 +436,7 @@ def test_csv_has_a_row_a_volume_and_method(board, tmp_path):
         "mucov": "0.9",
         "seconds": "2.0",
         "memory_bytes": "0",
-        "runs": "x=small",
+        "runs": "x: small",
     }
     assert rows[4]["runs"] == ""
 

@@ -1,13 +1,18 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from zoo import registry
+from zoo import __version__, registry
+from zoo.defaults import PRETRAINED
 from zoo.errors import InputError
+from zoo.train.runs import checksum, open_run
 from zoo.weights import choose_threshold, describe_weights, find_runs, open_networks
 
-QCANET, NSN, CLASSICAL = (registry.get(name) for name in ("qcanet", "qcanet_nsn", "classical"))
+QCANET, NSN, UNET3D, CLASSICAL = (
+    registry.get(name) for name in ("qcanet", "qcanet_nsn", "unet3d", "classical")
+)
 
 
 @pytest.fixture
@@ -20,6 +25,7 @@ def here(tmp_path, monkeypatch):
 def make(*folders):
     for folder in folders:
         Path(folder).mkdir(parents=True)
+        (Path(folder) / "run.json").write_text("{}")
 
 
 def test_default_folders(here):
@@ -27,6 +33,41 @@ def test_default_folders(here):
     assert find_runs(NSN, []) == {"qcanet_nsn": Path("runs/qcanet_nsn")}
     expected = {"qcanet_nsn": Path("runs/qcanet_nsn"), "qcanet_ndn": Path("runs/qcanet_ndn")}
     assert find_runs(QCANET, []) == expected
+
+
+def test_what_comes_with_the_package_is_taken_where_there_is_no_run(here):
+    own = {name: PRETRAINED / name for name in ("qcanet_nsn", "qcanet_ndn")}
+    assert find_runs(QCANET, []) == own
+    make("runs/qcanet_ndn")
+    assert find_runs(QCANET, []) == own | {"qcanet_ndn": Path("runs/qcanet_ndn")}
+    told = describe_weights(QCANET, [])
+    assert told["weights of qcanet_nsn"] == f"came with cellzoo {__version__}"
+    assert told["weights of qcanet_ndn"] == "runs/qcanet_ndn"
+
+
+@pytest.mark.parametrize("entry", [e for e in registry.entries() if e.pretrained], ids=lambda e: e.name)
+def test_the_packages_weights_are_those_of_the_registry(entry):
+    run = open_run(PRETRAINED / entry.name)
+    assert run.entry is entry
+    assert run.settings["sha256"] == checksum(run.best) == entry.pretrained
+    assert not any(word in run.settings["data"] for word in ("home", "work"))
+    assert run.settings["objects"]["diameter_um"][1] > 0
+
+
+def test_the_packages_weights_are_small():
+    files = [path for path in PRETRAINED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 8e6
+
+
+def test_weights_of_another_version_in_the_package_are_refused(here, monkeypatch):
+    monkeypatch.setattr("zoo.weights.PRETRAINED", here)
+    monkeypatch.setattr("zoo.train.runs.PRETRAINED", here)
+    shutil.copytree(PRETRAINED / "qcanet_nsn", here / "qcanet_nsn")
+    open_networks(NSN, [])
+    settings = json.loads((here / "qcanet_nsn" / "run.json").read_text())
+    (here / "qcanet_nsn" / "run.json").write_text(json.dumps(settings | {"sha256": "0" * 64}))
+    with pytest.raises(InputError, match="not hold the weights that came with this version: install cellzoo"):
+        open_networks(NSN, [])
 
 
 def test_what_is_given_goes_before_the_default(here):
@@ -58,8 +99,8 @@ def test_a_folder_of_a_single_network_may_have_an_equals_sign(here):
 @pytest.mark.parametrize(
     "entry, given, words",
     [
-        (QCANET, [], r"no weights for qcanet_nsn: .*'zoo train qcanet_nsn' or give --weights nsn=RUN"),
-        (QCANET, ["nsn=mine"], r"no weights for qcanet_ndn: .* --weights ndn=RUN"),
+        (UNET3D, [], r"no weights for unet3d: .*'zoo train unet3d' or give --weights unet3d=RUN"),
+        (QCANET, ["nsn=none"], r"no weights for qcanet_nsn: .* --weights nsn=RUN"),
         (QCANET, ["nsn"], "--weights nsn does not say"),
         (QCANET, ["mine"], "--weights mine does not say which .*--weights nsn=RUN and --weights ndn=RUN"),
         (QCANET, ["nsm=mine", "ndn=mine"], "unknown part of qcanet 'nsm': did you mean 'nsn'"),
@@ -95,8 +136,13 @@ def test_weights_of_another_network(here):
         open_networks(NSN, ["run"])
 
 
+def test_an_empty_folder_hides_no_weights_of_the_package(here):
+    (here / "runs" / "qcanet_nsn").mkdir(parents=True)
+    assert find_runs(NSN, []) == {"qcanet_nsn": PRETRAINED / "qcanet_nsn"}
+
+
 def test_a_folder_that_is_no_run(here):
-    make("run")
+    (here / "run").mkdir()
     with pytest.raises(InputError, match="run is not a run folder"):
         open_networks(NSN, ["run"])
 
