@@ -175,6 +175,11 @@ class Entry:
         return self.build is not None
 
     @property
+    def networks(self) -> dict[str, str]:
+        """The networks that it runs: short name to entry name; of a network itself, empty for none."""
+        return dict(self.needs) or ({self.name: self.name} if self.trainable else {})
+
+    @property
     def allows_empty(self) -> bool:
         """Whether volumes without any object take part in training, as slices and frames do."""
         return self.task == "instances_2d" or self.subject.prepared is not None

@@ -22,7 +22,7 @@ from zoo.evaluate.report import Case
 from zoo.evaluate.scores import Row
 from zoo.score import ASSUMED, make_volume_case, score_volume
 from zoo.segment import segment
-from zoo.unseen import Runs, choose_runs, explain, find_candidates, group_by_runs, parts_of
+from zoo.unseen import Runs, choose_runs, explain, find_candidates, group_by_runs
 from zoo.weights import open_networks, origin
 
 WORST = 3
@@ -198,7 +198,7 @@ def _run(
     """Segment and score volumes by the same runs; no network is left in memory when it returns."""
     by = "".join(f", {network}: {origin(run.path)}" for network, run in runs.items())
     console.print(f"{entry.name}: {len(samples)} volumes{by}")
-    parts = parts_of(entry)
+    parts = entry.networks
     networks = open_networks(entry, [f"{part}={runs[network].path}" for part, network in parts.items()])
     results = {}
     told: set[str] = set()  # most notes are of all volumes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo import registry
 from zoo.data.datasets import Sample
-from zoo.entry import NUCLEI, Entry
+from zoo.entry import NUCLEI
 from zoo.errors import InputError, unknown
 from zoo.weights import default_run
 
@@ -81,7 +81,7 @@ def find_candidates(
     for name in asked:
         if name not in allowed:
             raise unknown("method", name, allowed)
-    methods = {name: tuple(parts_of(registry.get(name)).values()) for name in asked or allowed}
+    methods = {name: tuple(registry.get(name).networks.values()) for name in asked or allowed}
     folders = _find_folders([network for needed in methods.values() for network in needed], given)
     left_out = []
     for name, needed in list(methods.items()):
@@ -175,11 +175,6 @@ def explain(samples: Sequence[Sample], lacking: Mapping[str, Sequence[str]]) -> 
         f"run of {' and of '.join(networks)} was trained on or validated by them"
         for networks, groups in reasons.items()
     ]
-
-
-def parts_of(entry: Entry) -> dict[str, str]:
-    """Return the networks that a method needs, by the names that :func:`zoo.weights.find_runs` takes."""
-    return dict(entry.needs) or ({entry.name: entry.name} if entry.trainable else {})
 
 
 def _find_folders(networks: Sequence[str], given: Sequence[str]) -> dict[str, list[Path]]:

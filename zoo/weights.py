@@ -37,7 +37,7 @@ def find_runs(entry: Entry, given: Sequence[str]) -> dict[str, Path]:
     InputError
         For a part that the entry does not have, or weights that are not there.
     """
-    parts = dict(entry.needs) or ({entry.name: entry.name} if entry.trainable else {})
+    parts = entry.networks
     found = {name: default_run(name) for name in parts.values()}
     for word in given:
         part, equals, folder = word.partition("=")

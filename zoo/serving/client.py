@@ -304,7 +304,7 @@ def open_remote(entry: Entry, server: Server) -> dict[str, Network]:
         As :meth:`Server.settings`; or for a model of another entry, a recipe that is not known here, or an
         ensemble of detectors.
     """
-    names = list(entry.needs.values()) or ([entry.name] if entry.trainable else [])
+    names = list(entry.networks.values())
     if any(registry.get(name).task == "instances_2d" for name in names):
         raise InputError(
             f"{entry.name} is an ensemble of detectors, which runs here only: leave out --server, or take "
