@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ class Nucleus:
         Mean grey value of the image in it, NaN where no image was given.
     touches_border
         Whether a voxel of it lies on a face of the stack, so that a part may be missing.
+    mean_probability
+        Mean of the network's probability over its voxels, NaN where there was no network. Low values are the
+        ones to look at; it is no probability that the nucleus is right.
+    centre_probability
+        Highest probability of a centre in it, NaN where no network looked for centres: low where the
+        shape of the mask alone made it a nucleus.
     """
 
     frame: int
@@ -62,6 +68,8 @@ class Nucleus:
     sphericity: float
     mean_intensity: float
     touches_border: bool
+    mean_probability: float = np.nan
+    centre_probability: float = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ def measure(
     spacing: tuple[float, float, float],
     image: NDArray | None = None,
     frame: int = 0,
+    probability: NDArray | None = None,
+    centres: NDArray | None = None,
 ) -> list[Nucleus]:
     """Measure each nucleus of one frame.
 
@@ -115,6 +125,9 @@ def measure(
         (Z, Y, X), any real type: where the intensities are taken from.
     frame
         Number of the frame, kept in the result.
+    probability, centres
+        (Z, Y, X) float in 0 to 1, or uint8 where 255 stands for 1: of nuclei and of their centres, where
+        networks said so.
 
     Returns
     -------
@@ -140,10 +153,16 @@ def measure(
     if not all(0 < size < np.inf for size in spacing):
         raise InputError(f"voxel size {spacing} um: all three (z, y, x) must be above 0")
     ids, dense = renumber(labels)
-    return [
-        _measure_one(int(ids[k]), dense[box] == k + 1, box, labels.shape, spacing, image, frame)
-        for k, box in enumerate(find_objects(dense))
-    ]
+    found = []
+    for k, box in enumerate(find_objects(dense)):
+        mask = dense[box] == k + 1
+        one = _measure_one(int(ids[k]), mask, box, labels.shape, spacing, image, frame)
+        if probability is not None:
+            one = replace(one, mean_probability=float(_values(probability, box, mask).mean()))
+        if centres is not None:
+            one = replace(one, centre_probability=float(_values(centres, box, mask).max()))
+        found.append(one)
+    return found
 
 
 def surface_area(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> float:
@@ -277,6 +296,11 @@ def plot_over_time(path: Path, nuclei: Sequence[Nucleus], frames: Sequence[int])
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
+
+
+def _values(probability: NDArray, box: tuple[slice, ...], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    values = probability[box][mask].astype(np.float64)
+    return values / 255 if probability.dtype == np.uint8 else values
 
 
 def _measure_one(

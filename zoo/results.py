@@ -88,7 +88,7 @@ def write_results(
     nuclei: list[Nucleus] = []
 
     def take(name: str, time: int, frame: np.ndarray, result: Segmentation) -> Case:
-        found = measure(result.labels, spacing, frame, time)
+        found = measure_result(result, spacing, frame, time)
         nuclei.extend(found)
         return make_case(name, frame, spacing, result, found)
 
@@ -131,6 +131,11 @@ def _with_small_labels(result: Segmentation) -> Segmentation:
     return replace(result, labels=result.labels.astype(smallest_unsigned(int(result.labels.max()))))
 
 
+def measure_result(result: Segmentation, spacing: Spacing, image: np.ndarray, time: int = 0) -> list[Nucleus]:
+    """Measure what was found in an image, (Z, Y, X), and how sure the networks were of it."""
+    return measure(result.labels, spacing, image, time, result.probability, result.centres)
+
+
 def make_case(
     name: str,
     image: np.ndarray,
@@ -159,7 +164,12 @@ def make_case(
         Metric to value.
     """
     rows = [
-        {key: _plain(value) for key, value in asdict(nucleus).items() if key != "frame"} for nucleus in nuclei
+        {
+            key: _plain(value)
+            for key, value in asdict(nucleus).items()
+            if key != "frame" and value == value  # NaN: there was no network to say
+        }
+        for nucleus in nuclei
     ]
     return Case(
         name=name,

@@ -15,7 +15,6 @@ from zoo import registry
 from zoo.data.datasets import BBBC050_UM, DataSet, Volume
 from zoo.data.write import write_labels
 from zoo.entry import Entry
-from zoo.evaluate.criteria import measure
 from zoo.evaluate.metrics import score
 from zoo.evaluate.overlap import renumber
 from zoo.evaluate.page import Table
@@ -23,7 +22,7 @@ from zoo.evaluate.report import Case, write_report
 from zoo.evaluate.scores import Row, count_voxels, summarise, together
 from zoo.movie_results import mask_case
 from zoo.provenance import versions
-from zoo.results import make_case
+from zoo.results import make_case, measure_result
 from zoo.segment import Segmentation, segment
 from zoo.weights import find_runs, open_networks
 
@@ -147,7 +146,7 @@ def make_volume_case(entry: Entry, volume: Volume, result: Segmentation, row: Ro
     name, image, um = volume.name, volume.image, volume.spacing
     if entry.subject.prepared:
         return mask_case(name, image, um, result, truth=volume.labels, scores=row.values)
-    nuclei = measure(result.labels, um, image)
+    nuclei = measure_result(result, um, image)
     return make_case(name, image, um, result, nuclei, volume.labels, row.values)
 
 

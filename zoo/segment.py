@@ -66,12 +66,16 @@ class Segmentation:
         Name to (Y, X, 3) uint8 picture.
     notes
         What a user should know of.
+    probability, centres
+        Those of `layers` that tell how likely a voxel is foreground and a centre, where networks say so.
     """
 
     labels: np.ndarray
     layers: Mapping[str, np.ndarray] = field(default_factory=dict)
     panels: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    probability: np.ndarray | None = None
+    centres: np.ndarray | None = None
 
 
 def predict_probability(
@@ -211,18 +215,20 @@ def segment(
         labels = fuse(masks.pop(entry.name))
         if entry.task != "centres":
             labels = remove_small(labels, min_volume, spacing, out=labels)
-        return Segmentation(labels, {f"{entry.name} (probability)": layers[entry.name]})
+        seen = layers[entry.name]
+        return Segmentation(labels, {f"{entry.name} (probability)": seen}, probability=seen)
     nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
     if unmarked == "vote":  # in the networks' eyes, in which all nuclei are of the size trained on
         labels = split_by_vote(masks.pop(nsn), layers[ndn], shown[nsn])
     else:
         labels = fuse(masks.pop(nsn), masks.pop(ndn), spacing, unmarked)  # popped: it frees them when it can
     notes = unfamiliar(spacing, labels, networks[nsn].objects, diameter)
-    labels = remove_small(labels, min_volume, spacing, out=labels)
     return Segmentation(
-        labels,
+        remove_small(labels, min_volume, spacing, out=labels),
         {"NSN (nucleus probability)": layers[nsn], "NDN (centre probability)": layers[ndn]},
         notes=notes,
+        probability=layers[nsn],
+        centres=layers[ndn],
     )
 
 
@@ -274,7 +280,8 @@ def _by_vote(
     notes = missing_members(ensemble.recipe, ensemble.model) + voted.notes
     if len(image) == 1:
         notes += ("one slice only: the result is 2-D, and no least volume is asked",)
-    return Segmentation(labels, {"Ensemble (share of the scores)": voted.probability}, voted.panels, notes)
+    seen = voted.probability
+    return Segmentation(labels, {"Ensemble (share of the scores)": seen}, voted.panels, notes, seen)
 
 
 def _as_bytes(probability: np.ndarray) -> np.ndarray:

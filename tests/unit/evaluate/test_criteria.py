@@ -172,6 +172,20 @@ def test_per_frame_counts_frames_without_nuclei():
     assert (third.mean_sphericity, third.mean_intensity) == (0.5, 4.0)
 
 
+def test_how_sure_the_networks_were():
+    labels = np.zeros((2, 3, 4), int)
+    labels[0, 0, :2], labels[1, 1:, 3] = 3, 7
+    sure = np.zeros(labels.shape)
+    sure[0, 0, :2], sure[1, 1:, 3] = (0.5, 0.75), (1, 0.5)
+    sure[0, 0, 2] = 0.9  # in no nucleus
+    for said in (sure, np.rint(255 * sure).astype(np.uint8)):
+        first, second = measure(labels, SPACING, probability=said, centres=said)
+        assert (first.mean_probability, second.mean_probability) == pytest.approx((0.625, 0.75), abs=2e-3)
+        assert (first.centre_probability, second.centre_probability) == pytest.approx((0.75, 1), abs=2e-3)
+    (first, _) = measure(labels, SPACING)
+    assert np.isnan([first.mean_probability, first.centre_probability]).all()
+
+
 def test_criteria_csv(tmp_path):
     path = tmp_path / "out" / "criteria.csv"
     write_criteria(path, [nucleus(0, 1234.5678), nucleus(1, 2.0, 7.25)])
@@ -179,9 +193,9 @@ def test_criteria_csv(tmp_path):
         header, first, second = csv.reader(file)
     assert header == [
         *("frame", "label", "voxels", "volume_um3", "surface_um2", "z_um", "y_um", "x_um"),
-        *("sphericity", "mean_intensity", "touches_border"),
+        *("sphericity", "mean_intensity", "touches_border", "mean_probability", "centre_probability"),
     ]
-    assert first == ["0", "1", "10", "1234.57", "2469.14", "0", "0", "0", "0.5", "", "0"]
+    assert first == ["0", "1", "10", "1234.57", "2469.14", "0", "0", "0", "0.5", "", "0", "", ""]
     assert second[9] == "7.25"
 
 
