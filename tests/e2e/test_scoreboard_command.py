@@ -68,7 +68,10 @@ def rows(home: Path) -> list[dict[str, str]]:
 
 
 def test_each_volume_is_segmented_by_the_fold_that_did_not_know_it(home, told):
-    a, b = "qcanet_nsn: qcanet_nsn2; qcanet_ndn: qcanet_ndn1", "qcanet_nsn: qcanet_nsn1; qcanet_ndn: qcanet_ndn2"
+    a, b = (
+        "qcanet_nsn: qcanet_nsn2; qcanet_ndn: qcanet_ndn1",
+        "qcanet_nsn: qcanet_nsn1; qcanet_ndn: qcanet_ndn2",
+    )
     assert [(row["method"], row["name"], row["runs"]) for row in rows(home)] == [
         ("qcanet", "a_t1", a),
         ("qcanet", "a_t2", a),
