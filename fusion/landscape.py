@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
 from zoo.errors import InputError
-from zoo.fusion.depth import depth, grown
+from zoo.fusion.depth import Box, depth, grown
 from zoo.fusion.peaks import find_peaks, keep_apart
 from zoo.fusion.watershed import check_mask, check_spacing, components
 
@@ -61,23 +61,101 @@ def split_by_vote(
         raise InputError(
             f"centres (shape {centres.shape}) must have that of mask, {mask.shape}: give maps of one volume"
         )
-    sampling = check_spacing(spacing)
-    scale = CENTRE_UM / 255 if centres.dtype == np.uint8 else CENTRE_UM
     labels = components(mask)
     found = 0
-    for piece, box in enumerate(ndi.find_objects(labels) if mask.any() else (), start=1):
-        around = grown(box, (1, 1, 1), labels.shape)
-        # labels given before are negative, so that no piece takes them for its own
-        inside = labels[around] == piece
-        height = depth(inside, spacing).astype(np.float32)
-        height += np.float32(scale) * centres[around]
-        height *= inside
-        height = ndi.gaussian_filter(height, SMOOTHING / sampling, output=height)
-        peaks = find_peaks(height, inside)
-        chosen = keep_apart(peaks * sampling, height[tuple(peaks.T)], np.zeros(len(peaks), int), MIN_DISTANCE)
-        seeds = np.zeros(inside.shape, np.int32)
-        seeds[tuple(peaks[chosen].T)] = found + 1 + np.arange(len(chosen))
-        np.negative(height, out=height)
-        labels[around][inside] = -watershed(height, seeds, mask=inside)[inside]
-        found += len(chosen)
+    for inside, around, height in _pieces(labels, centres, check_spacing(spacing)):
+        peaks = _highest(height, inside, spacing)
+        numbers = found + 1 + np.arange(len(peaks))
+        # negative, so that no later piece takes them for its own
+        labels[around][inside] = -_flood(height, inside, peaks, numbers)[inside]
+        found += len(peaks)
     return np.negative(labels, out=labels)
+
+
+def find_markers(
+    mask: npt.NDArray[np.bool_], centres: npt.NDArray[Any], spacing: Sequence[float] = (1, 1, 1)
+) -> npt.NDArray[np.intp]:
+    """Find the markers that :func:`split_by_vote` floods from.
+
+    Parameters
+    ----------
+    mask, centres, spacing
+        As there.
+
+    Returns
+    -------
+    (N, 3) int
+        Voxels z, y, x, in no order to rely on.
+    """
+    found = [np.empty((0, 3), np.intp)]
+    for inside, around, height in _pieces(components(mask), centres, check_spacing(spacing)):
+        found.append(_highest(height, inside, spacing) + [side.start for side in around])
+    return np.concatenate(found)
+
+
+def flood_from(
+    mask: npt.NDArray[np.bool_],
+    centres: npt.NDArray[Any],
+    markers: npt.NDArray[np.intp],
+    spacing: Sequence[float] = (1, 1, 1),
+) -> npt.NDArray[np.int32]:
+    """Flood the landscape of :func:`split_by_vote` from markers found before.
+
+    Parameters
+    ----------
+    mask, centres, spacing
+        As there.
+    markers
+        (N, 3) int. Voxels z, y, x; those outside the mask have no say.
+
+    Returns
+    -------
+    (Z, Y, X) int32
+        0 where there is background or no marker in a component; i where marker i - 1 was the nearest way up.
+    """
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[tuple(markers.T)] = 1 + np.arange(len(markers))
+    labels = components(mask)
+    for inside, around, height in _pieces(labels, centres, check_spacing(spacing)):
+        here = seeds[around] * inside
+        at = np.argwhere(here)
+        labels[around][inside] = -_flood(height, inside, at, here[tuple(at.T)])[inside]
+    return np.negative(labels, out=labels)
+
+
+def _pieces(
+    labels: npt.NDArray[np.int32], centres: npt.NDArray[Any], sampling: npt.NDArray[np.floating[Any]]
+) -> Iterator[tuple[npt.NDArray[np.bool_], Box, npt.NDArray[np.float32]]]:
+    """Yield each component: where it is in its box, the box, and the landscape there."""
+    scale = np.float32(CENTRE_UM / 255 if centres.dtype == np.uint8 else CENTRE_UM)
+    for piece, box in enumerate(ndi.find_objects(labels) if labels.any() else (), start=1):
+        around = grown(box, (1, 1, 1), labels.shape)
+        inside = labels[around] == piece
+        height = depth(inside, sampling).astype(np.float32)
+        height += scale * centres[around]
+        height *= inside
+        # without light from beyond the box: what lies there is background
+        yield (
+            inside,
+            around,
+            ndi.gaussian_filter(height, SMOOTHING / sampling, output=height, mode="constant"),
+        )
+
+
+def _highest(
+    height: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], spacing: Sequence[float]
+) -> npt.NDArray[np.intp]:
+    peaks = find_peaks(height, inside)
+    heights = height[tuple(peaks.T)]
+    return peaks[keep_apart(peaks * np.asarray(spacing), heights, np.zeros(len(peaks), int), MIN_DISTANCE)]
+
+
+def _flood(
+    height: npt.NDArray[np.float32],
+    inside: npt.NDArray[np.bool_],
+    markers: npt.NDArray[np.intp],
+    numbers: npt.NDArray[np.integer[Any]],
+) -> npt.NDArray[np.int32]:
+    seeds = np.zeros(inside.shape, np.int32)
+    seeds[tuple(markers.T)] = numbers
+    return watershed(np.negative(height, out=height), seeds, mask=inside)

@@ -8,7 +8,14 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
 from zoo.errors import InputError
-from zoo.fusion.landscape import CENTRE_UM, MIN_DISTANCE, SMOOTHING, split_by_vote
+from zoo.fusion.landscape import (
+    CENTRE_UM,
+    MIN_DISTANCE,
+    SMOOTHING,
+    find_markers,
+    flood_from,
+    split_by_vote,
+)
 
 UM = (2.0, 1.0, 1.0)
 
@@ -106,3 +113,25 @@ def test_nothing_gives_nothing():
 def test_what_is_refused(mask, centres, spacing, says):
     with pytest.raises(InputError, match=says):
         split_by_vote(mask, centres, spacing)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_markers_found_and_flooded_from_one_after_the_other_give_the_same_parts(seed):
+    rng = np.random.default_rng(seed)
+    mask = ndi.gaussian_filter(rng.normal(size=(10, 24, 24)), 1.5) > 0.02
+    centres = ndi.gaussian_filter(rng.random(mask.shape), 1).astype(np.float32)
+    labels = split_by_vote(mask, centres, UM)
+    markers = find_markers(mask, centres, UM)
+    assert sorted(labels[tuple(markers.T)]) == list(range(1, labels.max() + 1))
+    flooded = flood_from(mask, centres, markers, UM)
+    renumbered = np.concatenate([[0], labels[tuple(markers.T)]])[flooded]
+    # but for ties, which the order of the queue decides
+    assert (renumbered != labels).mean() < 0.01
+
+
+def test_what_no_marker_is_in_stays_without_a_label():
+    mask = ball(LEFT, 6) | ball((20, 20, 50), 6)
+    labels = flood_from(mask, np.zeros(mask.shape, np.uint8), np.array([[10, 20, 20], [1, 1, 1]]), UM)
+    np.testing.assert_array_equal(labels, ball(LEFT, 6))
+    assert not flood_from(mask, np.zeros(mask.shape, np.uint8), np.empty((0, 3), int), UM).any()
