@@ -18,7 +18,7 @@ from zoo.data.slices import natural
 from zoo.defaults import YEAST_UM
 from zoo.errors import InputError
 
-Fit = Literal["resize", "pad"]
+Fit = Literal["cell", "resize", "pad"]  # cell: frames cut by zoo.data.cell first, then resized
 Scaling = Literal["max", "percentile"]
 
 _CHOICE = re.compile(r"(?P<how>middle|weighted):(?P<count>[1-9]\d{0,8})|(?P<all>all)")
@@ -263,8 +263,8 @@ def fit_image(image: np.ndarray, size: Sequence[int], how: Fit) -> np.ndarray:
     size
         Wanted shape, (z, y, x) voxels.
     how
-        ``resize``: linearly. ``pad``: in the middle of its own minimum; where the margins cannot be equal,
-        the far one is a voxel wider.
+        ``resize``, and ``cell`` of an image that is cut to its cell already: linearly. ``pad``: in the middle
+        of its own minimum; where the margins cannot be equal, the far one is a voxel wider.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def fit_image(image: np.ndarray, size: Sequence[int], how: Fit) -> np.ndarray:
     InputError
         If it is to be padded and is larger than the size.
     """
-    if how == "resize":
+    if how != "pad":
         return resample(image, size)
     padded = np.full(tuple(size), image.min(), np.float32)
     padded[_middle(image.shape, size)] = image
@@ -300,7 +300,7 @@ def fit_mask(mask: np.ndarray, size: Sequence[int], how: Fit) -> np.ndarray:
     InputError
         As `fit_image`.
     """
-    if how == "resize":
+    if how != "pad":
         return nearest(mask, size)
     padded = np.zeros(tuple(size), bool)
     padded[_middle(mask.shape, size)] = mask
@@ -316,7 +316,7 @@ def unfit(volume: np.ndarray, shape: Sequence[int], how: Fit) -> np.ndarray:
     shape
         The shape before, (z, y, x) voxels.
     how
-        ``resize``: linearly. ``pad``: the middle is cut out.
+        ``resize`` and ``cell``: linearly. ``pad``: the middle is cut out.
 
     Returns
     -------
@@ -327,7 +327,7 @@ def unfit(volume: np.ndarray, shape: Sequence[int], how: Fit) -> np.ndarray:
     InputError
         If it was padded and the shape is larger than it.
     """
-    if how == "resize":
+    if how != "pad":
         return resample(volume, shape)
     return np.asarray(volume[_middle(shape, volume.shape)], np.float32)
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,11 +19,12 @@ import numpy as np
 
 from zoo import __version__
 from zoo.data import movies
+from zoo.data.cell import Box, box_to_fit
 from zoo.data.io import Spacing
 from zoo.data.movies import Fit, Movie, MovieFiles, Scaling
 from zoo.data.prepared import COLUMNS, SETTINGS, SPLIT
 from zoo.data.resample import spacing_after
-from zoo.data.write import atomic, write_image, write_labels
+from zoo.data.write import atomic, atomic_folder, write_image, write_labels
 from zoo.defaults import YEAST_UM
 from zoo.errors import InputError
 
@@ -43,7 +41,8 @@ class Settings:
         The shape of each volume.
     frames, fit, scaling
         As in :func:`~zoo.data.movies.choose_frames`, :func:`~zoo.data.movies.fit_image` and
-        :func:`~zoo.data.movies.scale`.
+        :func:`~zoo.data.movies.scale`; with ``cell`` a movie is first cut by
+        :func:`~zoo.data.cell.find_cell`.
     split
         ``movie``: all frames of a movie are in one part. ``frame``: frames are drawn one by one.
     seed
@@ -76,6 +75,8 @@ class _Kept:
     volumes: tuple[str, ...]
     lost: int
     marked: int
+    box: tuple[tuple[int, int], ...]
+    outside: int
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class _Tally:
         why = {
             "without a mask file": self.no_mask,
             "with a mask that is empty in all frames": self.empty,
-            f"larger than {_times(size)} voxels (give a larger --size, or --fit resize)": self.too_large,
+            f"larger than {_times(size)} voxels (give a larger --size, or --fit cell)": self.too_large,
         }
         return [f"{_movies(len(names))} {reason}: {_named(names)}" for reason, names in why.items() if names]
 
@@ -134,14 +135,16 @@ def prepare(
         raise InputError(f"size {_times(settings.size)} is too small: give 2 voxels or more on each axis")
     found = movies.find_movies(folder)
     _check_place(out, folder, overwrite)
-    with _new_folder(out) as part:
+    with atomic_folder(out) as part:
         tally = _write_movies(follow(found), part, settings)
         if not tally.kept:
             reasons = "; ".join(tally.left_out(settings.size))
             raise InputError(f"none of the movies in {folder} can be used: {reasons}")
         if not any(kept.marked for kept in tally.kept.values()):
+            cut = " inside the box of its cell" if any(kept.outside for kept in tally.kept.values()) else ""
             raise InputError(
-                f"none of the frames that --frames {settings.frames} chose has a patch: choose others"
+                f"none of the frames that --frames {settings.frames} chose has a patch{cut}: choose others"
+                + (", or --fit resize" if cut else "")
             )
         split = _split(tally, settings)
         _write_split(part / SPLIT, split)
@@ -178,37 +181,49 @@ def _write_movie(
     files: MovieFiles, part: Path, settings: Settings, rng: np.random.Generator, tally: _Tally
 ) -> None:
     movie = movies.read_movie(files, settings.spacing, settings.channel)
-    voxels = np.count_nonzero(movie.mask, axis=(1, 2, 3))
-    if not voxels.any():
+    if not movie.mask.any():
         tally.empty.append(movie.name)
     elif settings.fit == "pad" and not movies.fits(movie.frames.shape[1:], settings.size):
         tally.too_large.append(movie.name)
     else:
+        box = box_to_fit(movie.frames, movie.spacing, settings.fit)
         try:
-            scaled = movies.scale(movie.frames, settings.scaling)
+            scaled = movies.scale(movie.frames[(slice(None), *box)], settings.scaling)
         except InputError as fault:
             raise InputError(f"{files.image}: {fault}") from None
+        voxels = np.count_nonzero(movie.mask[(slice(None), *box)], axis=(1, 2, 3))
         chosen = movies.choose_frames(voxels, settings.frames, rng)
-        tally.kept[movie.name] = _write_frames(movie, scaled, chosen, part, settings)
+        tally.kept[movie.name] = _write_frames(movie, box, scaled, chosen, part, settings)
 
 
 def _write_frames(
-    movie: Movie, scaled: np.ndarray, chosen: Sequence[int], part: Path, settings: Settings
+    movie: Movie, box: Box, scaled: np.ndarray, chosen: Sequence[int], part: Path, settings: Settings
 ) -> _Kept:
-    old = movie.frames.shape[1:]
+    old = scaled.shape[1:]
     um = movie.spacing if settings.fit == "pad" else spacing_after(movie.spacing, old, settings.size)
     digits = max(3, len(str(len(movie.frames) - 1)))
     volumes = tuple(f"{movie.name}_t{frame:0{digits}d}" for frame in chosen)
     lost = marked = 0
     for frame, volume in zip(chosen, volumes, strict=True):
-        mask = movies.fit_mask(movie.mask[frame], settings.size, settings.fit)
-        lost += bool(movie.mask[frame].any() and not mask.any())
+        seen = movie.mask[frame][box]
+        mask = movies.fit_mask(seen, settings.size, settings.fit)
+        lost += bool(seen.any() and not mask.any())
         marked += bool(mask.any())
         image = movies.fit_image(scaled[frame], settings.size, settings.fit)
         write_image(part / "images" / f"{volume}.tif", image, um)
         write_labels(part / "labels" / f"{volume}.tif", mask, um)
-    told_by, shape = movie.spacing_from, movie.frames.shape
-    return _Kept(shape, tuple(chosen), movie.spacing, told_by, movie.single, volumes, lost, marked)
+    return _Kept(
+        shape=movie.frames.shape,
+        frames=tuple(chosen),
+        spacing=movie.spacing,
+        spacing_from=movie.spacing_from,
+        single=movie.single,
+        volumes=volumes,
+        lost=lost,
+        marked=marked,
+        box=tuple((edge.start, edge.stop) for edge in box),
+        outside=int(np.count_nonzero(movie.mask) - np.count_nonzero(movie.mask[(slice(None), *box)])),
+    )
 
 
 def draw_parts(names: Sequence[str], seed: int) -> dict[str, str]:
@@ -251,12 +266,13 @@ def _write_split(path: Path, split: dict[str, str]) -> None:
 
 
 def _write_settings(path: Path, tally: _Tally, settings: Settings) -> None:
-    shown = ("shape", "frames", "spacing", "spacing_from")
+    shown = ("shape", "box", "frames", "spacing", "spacing_from")
     told: dict[str, Any] = {"kind": "yeast", "version": __version__, **asdict(settings)}
     told["movies"] = {n: {key: getattr(kept, key) for key in shown} for n, kept in tally.kept.items()}
     told["skipped"] = {"no_mask": tally.no_mask, "empty_mask": tally.empty}
     told["too_large"] = tally.too_large
     told["lost_patches"] = sum(kept.lost for kept in tally.kept.values())
+    told["outside_cell"] = sum(kept.outside for kept in tally.kept.values())
     with atomic(path) as part:
         part.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
@@ -271,6 +287,12 @@ def _remarks(tally: _Tally, settings: Settings, split: dict[str, str]) -> Iterat
     if untold := sum(movie.spacing_from == "default" for movie in kept.values()):
         um = _times(YEAST_UM)
         yield f"no voxel size in {_movies(untold)}: taking {um} um, or give --spacing Z Y X"
+    if cut := [name for name in kept if kept[name].outside]:
+        voxels = sum(kept[name].outside for name in cut)
+        yield (
+            f"warning: {voxels} mask voxel{'s' * (voxels > 1)} outside of the box of the cell, cut off in "
+            f"{_movies(len(cut))}: {_named(cut)}; or --fit resize"
+        )
     if lost := sum(movie.lost for movie in kept.values()):
         frames = f"{lost} frame{'s' * (lost > 1)}"
         yield f"warning: the patch of {frames} vanishes at {_times(settings.size)}: give a larger --size"
@@ -297,27 +319,6 @@ def _check_place(out: Path, folder: Path, overwrite: bool) -> None:
         )
     if others := sorted(held - {SETTINGS, SPLIT, "images", "labels"}):
         raise InputError(f"{out} holds {', '.join(others[:5])} too, so it is not removed: move that away")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Give a hidden folder to fill, which becomes `out`, or replaces it, only when the block ends well."""
-    out = out.absolute()
-    # beside `out`, or above it where its own parents are missing: those are made when all is well
-    home = next(path for path in out.parents if path.exists())
-    part, old = (home / f".{secrets.token_hex(4)}" for _ in range(2))
-    try:
-        part.mkdir()
-        yield part
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
-            os.replace(out, old)
-        os.replace(part, out)
-    finally:
-        if old.exists() and not out.exists():
-            os.replace(old, out)
-        for path in (part, old):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _times(numbers: Sequence[float]) -> str:

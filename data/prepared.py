@@ -15,6 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from zoo.data import movies
+from zoo.data.cell import box_to_fit
 from zoo.data.datasets import DataSet, Sample, Volume
 from zoo.data.movies import Fit, Scaling
 from zoo.data.resample import spacing_after
@@ -25,7 +26,7 @@ from zoo.errors import InputError
 SETTINGS, SPLIT = "prepared.json", "split.csv"
 PARTS = ("train", "validation", "test")
 COLUMNS = ["volume", "part"]
-SYNTHETIC: dict[str, Any] = {"size": [32, 32, 32], "fit": "resize", "scaling": "percentile"}
+SYNTHETIC: dict[str, Any] = {"size": [32, 32, 32], "fit": "cell", "scaling": "percentile"}
 _FRAMES = 8  # of each built-in movie, as many as there are without asking for them
 
 
@@ -67,8 +68,10 @@ def _load(number: int, frame: int, name: str) -> Volume:
 @lru_cache(maxsize=1)  # frames are asked for in their order
 def _movie(number: int) -> tuple[np.ndarray, np.ndarray, movies.Spacing]:
     made = yeast_movie(number, frames=_FRAMES)
-    um = spacing_after(made.spacing, made.mask.shape[1:], SYNTHETIC["size"])
-    return movies.scale(made.image, SYNTHETIC["scaling"]), made.mask, um
+    box = (slice(None), *box_to_fit(made.image, made.spacing, SYNTHETIC["fit"]))
+    image, mask = made.image[box], made.mask[box]
+    um = spacing_after(made.spacing, mask.shape[1:], SYNTHETIC["size"])
+    return movies.scale(image, SYNTHETIC["scaling"]), mask, um
 
 
 def read_settings(root: Path) -> dict[str, Any] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage
+
+from zoo.data.boxes import Box
 
 
 def working_shape(shape: Sequence[int], spacing: Sequence[float], voxel_um: float) -> tuple[int, ...]:
@@ -43,6 +45,45 @@ def resample(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     factors = [new / old for new, old in zip(shape, image.shape, strict=True)]
     # grid_mode: voxels are little boxes, so that the volume's faces, not the outer voxels' centres, coincide
     return ndimage.zoom(image, factors, np.float32, order=1, mode="nearest", grid_mode=True)
+
+
+def resample_box(
+    read: Callable[[Box], np.ndarray], old: Sequence[int], new: Sequence[int], box: Box
+) -> np.ndarray:
+    """Return a box of what `resample` makes of a volume, of which only what is needed is read.
+
+    Parameters
+    ----------
+    read
+        Takes a box (z, y, x) of the volume and returns its voxels.
+    old, new
+        Shape of the volume, and that which it is resampled to, (z, y, x) voxels.
+    box
+        In the resampled volume.
+
+    Returns
+    -------
+    float32 volume of the box' size
+    """
+    steps = [_between(*axis) for axis in zip(old, new, box, strict=True)]
+    z, y, x = (slice(int(low[0]), int(high[-1]) + 1) for low, high, _ in steps)
+    part = read((z, y, x)).astype(np.float32)
+    for axis, (low, high, share) in enumerate(steps):
+        if not share.any() and len(low) == part.shape[axis]:
+            continue
+        above = part.take(high - low[0], axis)
+        part = part.take(low - low[0], axis)
+        above -= part
+        above *= share.reshape([-1 if other == axis else 1 for other in range(3)])
+        part += above
+    return part
+
+
+def _between(old: int, new: int, side: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the old voxels below and above each new one, and the share of the latter."""
+    at = np.clip((np.arange(side.start, side.stop) + 0.5) * old / new - 0.5, 0, old - 1)
+    low = np.floor(at).astype(int)
+    return low, np.minimum(low + 1, old - 1), (at - low).astype(np.float32)
 
 
 def nearest(labels: np.ndarray, shape: Sequence[int]) -> np.ndarray:

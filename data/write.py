@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from zoo.errors import InputError
 # ImageJ's offsets have 32 bits; 32 MB are kept for what is not pixels, the allowance tifffile makes too.
 CLASSIC_BYTES = 2**32 - 2**25
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
 _OME_TYPES = {"int8", "int16", "int32", "uint32", "float64"}
 _MICROMETRE_PER_CENTIMETRE = 1e4
@@ -61,13 +62,63 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in _DISK_FULL:
+        if error.errno in DISK_FULL:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): free some space or choose another disk"
             ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a hidden folder to fill, which becomes `path`, or replaces it, only when the block ends well.
+
+    Whatever stops the block, an error or Ctrl-C, removes it and leaves an older `path` as it was.
+
+    Parameters
+    ----------
+    path
+        The folder to be made or replaced. Missing folders above it are made at the end.
+
+    Yields
+    ------
+    Path
+        The hidden folder: it exists and is empty.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made, or the disk is full.
+    """
+    path = path.absolute()
+    # beside `path`, or above it where its own parents are missing: those are made when all is well
+    home = next(above for above in path.parents if above.exists())
+    part, old = (home / f".{secrets.token_hex(4)}" for _ in range(2))
+    try:
+        part.mkdir()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): choose a folder that you may write to"
+        ) from error
+    try:
+        yield part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(part, path)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise InputError(
+                f"{path} cannot be written ({error.strerror}): free some space or choose another disk"
+            ) from error
+        raise
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def smallest_unsigned(largest: int) -> np.dtype:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage as ndi
 
+from zoo.data.boxes import grown
+
 Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, ...]
 Spacing = Sequence[float] | npt.NDArray[np.floating[Any]]
 
 
@@ -71,15 +72,9 @@ def depth_of_objects(labels: npt.NDArray[np.integer[Any]], spacing: Spacing) -> 
     return found
 
 
-def grown(box: Box, voxels: Sequence[int], shape: Sequence[int]) -> Box:
-    """Widen a box by some voxels (z, y, x) on either side, within a volume."""
-    return tuple(
-        slice(max(side.start - more, 0), min(side.stop + more, length))
-        for side, more, length in zip(box, voxels, shape, strict=True)
-    )
-
-
-def _around(labels: npt.NDArray[np.integer[Any]], box: Box, spacing: Spacing) -> npt.NDArray[np.float64]:
+def _around(
+    labels: npt.NDArray[np.integer[Any]], box: tuple[slice, ...], spacing: Spacing
+) -> npt.NDArray[np.float64]:
     """Measure the depth in a box, looking as far around it as the nearest background may lie."""
     # as deep as an object is that touches no other
     reach = min((side.stop - side.start) * um for side, um in zip(box, spacing, strict=True)) / 2

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
+from zoo.data.boxes import Box, grown
 from zoo.errors import InputError
-from zoo.fusion.depth import Box, depth, grown
+from zoo.fusion.depth import depth
 from zoo.fusion.peaks import find_peaks, keep_apart
-from zoo.fusion.watershed import check_mask, check_spacing, components
+from zoo.fusion.watershed import Labels, check_mask, check_spacing, components
 
 CENTRE_UM = 4.0  # what a sure centre adds to the depth, um: about half of it in a late nucleus
 MIN_DISTANCE = 5.0  # between two nuclei's centres, um
@@ -61,13 +62,16 @@ def split_by_vote(
         raise InputError(
             f"centres (shape {centres.shape}) must have that of mask, {mask.shape}: give maps of one volume"
         )
+    check_spacing(spacing)
     labels = components(mask)
     found = 0
-    for inside, around, height in _pieces(labels, centres, check_spacing(spacing)):
+    for piece, box in _pieces(labels):
+        inside = labels[box] == piece
+        height = _landscape(inside, centres[box], spacing)
         peaks = _highest(height, inside, spacing)
         numbers = found + 1 + np.arange(len(peaks))
         # negative, so that no later piece takes them for its own
-        labels[around][inside] = -_flood(height, inside, peaks, numbers)[inside]
+        labels[box][inside] = -_flood(height, inside, peaks, numbers)[inside]
         found += len(peaks)
     return np.negative(labels, out=labels)
 
@@ -88,8 +92,11 @@ def find_markers(
         Voxels z, y, x, in no order to rely on.
     """
     found = [np.empty((0, 3), np.intp)]
-    for inside, around, height in _pieces(components(mask), centres, check_spacing(spacing)):
-        found.append(_highest(height, inside, spacing) + [side.start for side in around])
+    labels = components(mask)
+    for piece, box in _pieces(labels):
+        inside = labels[box] == piece
+        height = _landscape(inside, centres[box], spacing)
+        found.append(_highest(height, inside, spacing) + [side.start for side in box])
     return np.concatenate(found)
 
 
@@ -113,33 +120,42 @@ def flood_from(
     (Z, Y, X) int32
         0 where there is background or no marker in a component; i where marker i - 1 was the nearest way up.
     """
-    seeds = np.zeros(mask.shape, np.int32)
-    seeds[tuple(markers.T)] = 1 + np.arange(len(markers))
     labels = components(mask)
-    for inside, around, height in _pieces(labels, centres, check_spacing(spacing)):
-        here = seeds[around] * inside
-        at = np.argwhere(here)
-        labels[around][inside] = -_flood(height, inside, at, here[tuple(at.T)])[inside]
+    owners = labels[tuple(markers.T)]
+    numbers = np.zeros(int(labels.max(initial=0)) + 1, np.int32)  # of pieces with one marker each
+    several = np.zeros(len(numbers), bool)
+    alone, first, count = np.unique(owners, return_index=True, return_counts=True)
+    numbers[alone], several[alone] = -1 - first, count > 1
+    for piece, box in _pieces(labels):
+        if several[piece]:
+            inside = labels[box] == piece
+            height = _landscape(inside, centres[box], spacing)
+            own = np.flatnonzero(owners == piece)
+            at = markers[own] - [side.start for side in box]
+            labels[box][inside] = -_flood(height, inside, at, own + 1)[inside]
+    for plane in labels:
+        plane[plane > 0] = numbers[plane[plane > 0]]
     return np.negative(labels, out=labels)
 
 
-def _pieces(
-    labels: npt.NDArray[np.int32], centres: npt.NDArray[Any], sampling: npt.NDArray[np.floating[Any]]
-) -> Iterator[tuple[npt.NDArray[np.bool_], Box, npt.NDArray[np.float32]]]:
-    """Yield each component: where it is in its box, the box, and the landscape there."""
-    scale = np.float32(CENTRE_UM / 255 if centres.dtype == np.uint8 else CENTRE_UM)
+def _pieces(labels: Labels) -> Iterator[tuple[int, Box]]:
+    """Yield each component and a box that has a voxel more than it on each side."""
     for piece, box in enumerate(ndi.find_objects(labels) if labels.any() else (), start=1):
-        around = grown(box, (1, 1, 1), labels.shape)
-        inside = labels[around] == piece
-        height = depth(inside, sampling).astype(np.float32)
-        height += scale * centres[around]
-        height *= inside
-        # without light from beyond the box: what lies there is background
-        yield (
-            inside,
-            around,
-            ndi.gaussian_filter(height, SMOOTHING / sampling, output=height, mode="constant"),
-        )
+        yield piece, grown(box, (1, 1, 1), labels.shape)
+
+
+def _landscape(
+    inside: npt.NDArray[np.bool_], centres: npt.NDArray[Any], spacing: Sequence[float]
+) -> npt.NDArray[np.float32]:
+    """Return the height of each voxel of a component, in its box."""
+    scale = np.float32(CENTRE_UM / 255 if centres.dtype == np.uint8 else CENTRE_UM)
+    height = depth(inside, spacing).astype(np.float32)
+    height += scale * centres
+    height *= inside
+    sigma = SMOOTHING / np.asarray(spacing)
+    # without light from beyond the box: what lies there is background
+    smoothed: npt.NDArray[np.float32] = ndi.gaussian_filter(height, sigma, output=height, mode="constant")
+    return smoothed
 
 
 def _highest(

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
+from zoo.data.boxes import Box, grown
 from zoo.errors import InputError, unknown
-from zoo.fusion.depth import Box, Mask, depth, grown
+from zoo.fusion.depth import Mask, depth
 from zoo.fusion.peaks import find_peaks, keep_apart
 
 Labels = npt.NDArray[np.integer[Any]]

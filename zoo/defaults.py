@@ -15,3 +15,4 @@ SLICE_FUSION = "cluster"  # of the objects that an ensemble of 2-D detectors fin
 RADIUS_UM = (
     6.0  # largest step of a nucleus' centre from a slice to the next, where slices are joined by chains
 )
+MAX_DISTANCE_UM = 15.0  # ours, as laptrack's own: farthest that a nucleus goes from a frame to the next

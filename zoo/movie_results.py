@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data.cell import Box
 from zoo.data.io import Stack
 from zoo.evaluate.overlays import contact_sheet, max_projections
 from zoo.evaluate.polarity import Patch, measure_patch, plot_polarity, write_polarity
@@ -75,6 +76,39 @@ def write_movie(
     yield from segment_frames(stack, spacing, mask, target, watched, take)
     write_polarity(target.polarity, patches)
     plot_polarity(target.plot, patches)
+
+
+def inside(box: Box, segment: Segment) -> Segment:
+    """Have the frames of a movie cut to a box before they are segmented.
+
+    Parameters
+    ----------
+    box
+        Of z, y and x.
+    segment
+        Takes a frame that is cut, (Z, Y, X).
+
+    Returns
+    -------
+    callable
+        Takes whole frames; labels and maps are of their size, and 0 outside of the box.
+    """
+
+    def segment_inside(frame: np.ndarray) -> Segmentation:
+        def back(part: np.ndarray) -> np.ndarray:
+            whole = np.zeros(frame.shape, part.dtype)
+            whole[box] = part
+            return whole
+
+        result = segment(frame[box])
+        return replace(
+            result,
+            labels=back(result.labels),
+            layers={name: back(layer) for name, layer in result.layers.items()},
+            probability=None if result.probability is None else back(result.probability),
+        )
+
+    return segment_inside
 
 
 def mask_case(

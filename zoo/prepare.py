@@ -58,16 +58,16 @@ def in_plane(image: np.ndarray, spacing: Sequence[float], recipe: DetectorRecipe
 
 
 def whole_cell(image: np.ndarray, spacing: Sequence[float], recipe: CellRecipe) -> np.ndarray:
-    """Bring a whole image to a network's one size; its intensities are those of a scaled movie already.
+    """Bring a whole image to a network's one size; it is cut and scaled as its movie is already.
 
     Parameters
     ----------
     image : (Z, Y, X)
-        Of a movie that :func:`zoo.data.movies.scale` scaled.
+        Of a movie that :func:`zoo.data.movies.scale` scaled, after :func:`zoo.data.cell.box_to_fit` cut it.
     spacing
         Voxel size (z, y, x) in um; of no matter, as a cell fills its image.
     recipe
-        ``size``: (z, y, x) voxels; ``fit``: ``resize`` or ``pad``.
+        ``size``: (z, y, x) voxels; ``fit``: ``cell``, ``resize`` or ``pad``.
 
     Returns
     -------

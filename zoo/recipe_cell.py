@@ -24,7 +24,8 @@ class CellRecipe(Fitting):
 
     # preparation: what 'zoo prepare' did to the data
     size: tuple[int, int, int] = (32, 32, 32)  # the reproduction; voxels (z, y, x)
-    fit: Literal["resize", "pad"] = "resize"
+    # ours: the cell fills the network's few voxels, not its surroundings; the reproduction: resize
+    fit: Literal["cell", "resize", "pad"] = "cell"
     scaling: Literal["percentile", "max"] = "percentile"  # ours; the reproduction: max; of the whole movie
 
     # batches
@@ -44,7 +45,7 @@ class CellRecipe(Fitting):
         if self.fit == "pad" and self.augment == "affine":
             raise InputError(
                 "augment=affine turns cells by any angle; the voxels of padded frames are no cubes for it: "
-                "--set augment=symmetric, or prepare with --fit resize"
+                "--set augment=symmetric, or prepare with --fit cell"
             )
 
     @property

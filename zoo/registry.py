@@ -263,11 +263,13 @@ _PATCHES = Subject(
 _CNN3D = Source(
     paper="the public reproduction of EMR-CNN on 4-D yeast movies, which has no paper of its own",
     licence="MIT (our code, written from its description)",
-    differs="movies split whole, movie-wide percentile scaling, cosine learning rate; see "
-    "docs/models/cnn3d_yeast.md",
+    differs="movies split whole and cut to their cells, movie-wide percentile scaling, cosine learning rate; "
+    "see docs/models/cnn3d_yeast.md",
 )
 _CELL = Port(name="image", axes="NZYXC", dtype="float32", spacing_um=YEAST_UM, multiple_of=8)
-_CNN3D_REPLICATION = CellRecipe(scaling="max", batch=8, augment="none", lr=1e-3, schedule="constant")
+_CNN3D_REPLICATION = CellRecipe(
+    fit="resize", scaling="max", batch=8, augment="none", lr=1e-3, schedule="constant"
+)
 
 register(
     Entry(

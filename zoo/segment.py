@@ -253,7 +253,7 @@ def _maps(
         if not (centres and entry.needs and unmarked == "vote"):
             masks[name] = probability >= (THRESHOLD if centres else threshold)
         # a movie's is measured and its frames are small; of others a byte is enough
-        layers[name] = probability if entry.subject.prepared else _as_bytes(probability)
+        layers[name] = probability if entry.subject.prepared else as_bytes(probability)
         del probability  # before the next one comes
     return layers, masks
 
@@ -284,7 +284,7 @@ def _by_vote(
     return Segmentation(labels, {"Ensemble (share of the scores)": seen}, voted.panels, notes, seen)
 
 
-def _as_bytes(probability: np.ndarray) -> np.ndarray:
+def as_bytes(probability: np.ndarray) -> np.ndarray:
     """Round a map of 0 to 1 to 255 steps, a quarter of the memory; plane by plane, as for all at once."""
     rounded = np.empty(probability.shape, np.uint8)
     for plane, new in zip(probability, rounded, strict=True):

@@ -56,7 +56,7 @@ def home(tmp_path) -> Path:
 
 
 def test_movies_become_a_data_set(home):
-    told = zoo(home, "prepare yeast movies --out new/data").stderr.splitlines()
+    told = zoo(home, "prepare yeast movies --out new/data --fit resize").stderr.splitlines()
     assert told == [
         "24 volumes of 4 movies, 4 without a patch: 12 to train, 6 to validate, 6 to test",
         "data set in new/data",
@@ -77,6 +77,24 @@ def test_movies_become_a_data_set(home):
         0,
         None,
     ]
+
+
+def test_movies_are_cut_to_their_cells_where_nothing_else_is_asked(home):
+    """The bright block, of 5 x 5 voxels in y and x, is the cell here."""
+    told = zoo(home, "prepare yeast movies --out data").stderr.splitlines()
+    assert told[0].startswith("24 volumes of 4 movies")
+    settings = read_settings(home / "data")
+    assert settings["fit"] == "cell"
+    for name, kept in settings["movies"].items():
+        (top, bottom), (low_y, high_y), (low_x, high_x) = kept["box"]
+        assert (top, bottom) == (0, 8), name
+        assert 0 <= low_y <= 2 < 7 <= high_y < kept["shape"][2]
+        assert 0 <= low_x <= 3 < 8 <= high_x < kept["shape"][3]
+    volume = find(home / "data").samples[1].load()
+    (_, (low_y, high_y), (low_x, high_x)) = settings["movies"]["cell0"]["box"]
+    edges = (UM[0] * 8 / 32, UM[1] * (high_y - low_y) / 32, UM[2] * (high_x - low_x) / 32)
+    assert volume.spacing == pytest.approx(edges)
+    assert volume.mask.mean() == pytest.approx(25 / ((high_y - low_y) * (high_x - low_x)), rel=0.1)
 
 
 def test_all_options_count(home):
@@ -119,7 +137,7 @@ def test_what_is_left_out_or_assumed_is_said(home):
     assert told == [
         "left out: 1 movie without a mask file: bare",
         "left out: 1 movie with a mask that is empty in all frames: dark",
-        "left out: 1 movie larger than 32 x 32 x 32 voxels (give a larger --size, or --fit resize): wide",
+        "left out: 1 movie larger than 32 x 32 x 32 voxels (give a larger --size, or --fit cell): wide",
         "3-D files, taken as movies of one frame: cell3",
         "no voxel size in 1 movie: taking 0.25 x 0.13 x 0.13 um, or give --spacing Z Y X",
         told[-2],
@@ -200,7 +218,7 @@ REFUSED = [
     bad("no frames", f"{GOOD} --frames middle:0", "'middle:0'"),
     bad("size of two", f"{GOOD} --size 32 32", "--size"),
     bad("size too small", f"{GOOD} --size 1 32 32", "--size", "2<=x<=1024"),
-    bad("unknown fit", f"{GOOD} --fit crop", "'crop'", "'pad'"),
+    bad("unknown fit", f"{GOOD} --fit crop", "'crop'", "'cell'", "'pad'"),
     bad("unknown scaling", f"{GOOD} --scaling minmax", "'minmax'", "'percentile'"),
     bad("unknown split", f"{GOOD} --split cell", "'cell'", "'movie'"),
     bad("zero spacing", f"{GOOD} --spacing 1 0 1", "0.0", "positive"),

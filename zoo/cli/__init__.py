@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zoo import __version__
+from zoo.cli.convert import convert
 from zoo.cli.doctor import doctor
 from zoo.cli.eval import evaluate
 from zoo.cli.export import export, export_check
@@ -20,6 +21,7 @@ from zoo.cli.prepare import prepare
 from zoo.cli.sample import sample
 from zoo.cli.scoreboard import scoreboard
 from zoo.cli.serve import serve
+from zoo.cli.track import track
 from zoo.cli.train import train
 from zoo.errors import InputError
 
@@ -74,8 +76,10 @@ COMMANDS = (
     evaluate,
     scoreboard,
     measure,
+    track,
     fuse,
     sample,
+    convert,
     export,
     export_check,
     pack,

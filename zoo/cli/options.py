@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
 
 PATH = click.Path(path_type=Path)
+SPACING_FROM = {
+    "given": "as given",
+    "metadata": "from the file",
+    "default": "the default, as the file does not tell: --spacing Z Y X overrides",
+}
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 

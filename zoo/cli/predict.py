@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo import registry
+from zoo.cli.block_options import Blocks, block_options
 from zoo.cli.options import (
     PATH,
+    SPACING_FROM,
     check_new,
     check_writable,
     diameter_option,
@@ -39,12 +41,14 @@ from zoo.cli.remote import (
     threshold_of,
     tile_options,
 )
+from zoo.cli.track import check_track
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
+    from zoo.data.cell import Box
     from zoo.data.io import Spacing, Stack
     from zoo.entry import Entry
     from zoo.evaluate.report import Case
@@ -55,11 +59,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The frames to segment, their voxel size (z, y, x) in um, and what is 0 and 1 in a movie."""
+    """The frames to segment, their voxel size (z, y, x) in um; a movie's box and what is 0 and 1 in it."""
 
     stack: Stack
     um: Spacing
-    levels: tuple[float, float] | None
+    movie: tuple[Box, tuple[float, float]] | None
 
 
 @click.command()
@@ -75,6 +79,9 @@ class Opened:
     is_flag=True,
     help="Bring the frames of a series to the total signal of its first, also for the mean intensities.",
 )
+@click.option(
+    "--track", is_flag=True, help="Number the nuclei of a time series by track, and write the tracks too."
+)
 @unmarked_option()
 @min_volume_option()
 @threshold_option()
@@ -83,6 +90,7 @@ class Opened:
 @slice_fusion_options()
 @tile_options()
 @server_options()
+@block_options()
 @overwrite_option()
 @click.option("--resume", is_flag=True, help="Leave out images whose labels are there already.")
 def predict(
@@ -94,6 +102,7 @@ def predict(
     channel: int | None,
     frames: str | None,
     correct_bleaching: bool,
+    track: bool,
     unmarked: str,
     min_volume: float | None,
     threshold: float | str,
@@ -104,15 +113,26 @@ def predict(
     tile: tuple[int, int, int] | None,
     in_flight: int,
     remote: Remote | None,
+    blocks: Blocks | None,
     overwrite: bool,
     resume: bool,
 ) -> None:
     """Segment images: labels, measurements, a report.
 
-    Images that cannot be read are named at the end; the others are done all the same.
+    Images that cannot be read are named at the end; the others are done all the same. With an OME-Zarr as
+    --out one volume of any size is done by blocks.
     """
     entry = registry.get(name)
+    if blocks is not None:
+        from zoo.cli.blocks import predict_blocks
+
+        predict_blocks(
+            entry, images, out, blocks, weights, spacing, channel, threshold, min_volume, diameter, overwrite
+        )
+        return
     check_tile(entry, tile)
+    if track:
+        check_track(entry)
     how = labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
     if min_volume is not None or diameter is None:  # else it is scaled
         how["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
@@ -124,6 +144,8 @@ def predict(
         told = {key: str(value) for key, value in how.items()}
         if correct_bleaching:
             told["bleaching"] = "corrected"
+        if track:
+            told["numbers"] = "by track"
         if remote is not None:
             how["in_flight"] = in_flight
         console = make_console()
@@ -135,7 +157,7 @@ def predict(
 
         read = partial(_read, entry, spacing, channel, frames, correct_bleaching, networks, console)
         segmenter = partial(_segmenter, entry, networks, how)
-        _predict(entry, images, out, read, networks, segmenter, settings, overwrite, resume, console)
+        _predict(entry, images, out, read, networks, segmenter, settings, track, overwrite, resume, console)
 
 
 def _predict(
@@ -146,6 +168,7 @@ def _predict(
     networks: Callable[[], object],
     segmenter: Callable[[Opened], Callable[[np.ndarray], Segmentation]],
     settings: Callable[[], dict[str, str]],
+    track: bool,
     overwrite: bool,
     resume: bool,
     console: Console,
@@ -156,11 +179,12 @@ def _predict(
     from zoo.movie_results import MovieTarget
     from zoo.provenance import versions
     from zoo.results import Target, stem_of
+    from zoo.track_results import TrackedTarget
 
     paths = io.list_images(images)
     if entry.subject.prepared:
         paths = _without_masks(paths, console)
-    make_target = MovieTarget if entry.subject.prepared else Target
+    make_target = MovieTarget if entry.subject.prepared else TrackedTarget if track else Target
     targets = [make_target(out, stem_of(path)) for path in paths]
     _check_names(targets)
     if resume:
@@ -200,24 +224,27 @@ def _read(
 ) -> Opened:
     """Read an image, and say which voxel size it is taken to have."""
     from zoo.data import io, normalise
+    from zoo.data.cell import box_to_fit
 
     movie = entry.subject.prepared is not None
     early = None if movie else frames  # the range of a movie is that of all its frames
     stack = io.read_image(path, channel=channel, frames=early, flat=takes_slices(entry))
     um, where = io.resolve_spacing(stack.spacing, given, entry.inputs.spacing_um or (1.0, 1.0, 1.0))
     shown = " x ".join(f"{edge:g}" for edge in um)
-    console.print(f"{path.name}: voxels of {shown} um (z, y, x), {_SPACING_FROM[where]}")
+    console.print(f"{path.name}: voxels of {shown} um (z, y, x), {SPACING_FROM[where]}")
     if correct_bleaching:
         stack = replace(stack, frames=normalise.correct_bleaching(stack.frames))
     if not movie:
         return Opened(stack, um, None)
     if not stack.series:
         console.print(f"{path.name}: 3-D, taken as a movie of one frame")
-    levels = _levels(path, stack.frames, networks()[entry.name].recipe)
+    recipe = networks()[entry.name].recipe
+    box = box_to_fit(stack.frames, um, recipe.fit)
+    levels = _levels(path, stack.frames[(slice(None), *box)], recipe)
     if frames is not None:
         times = io.parse_frames(frames, len(stack.frames))
         stack = replace(stack, frames=stack.frames[list(times)], times=times)
-    return Opened(stack, um, levels)
+    return Opened(stack, um, (box, levels))
 
 
 def _levels(path: Path, frames: np.ndarray, recipe: CellRecipe) -> tuple[float, float]:
@@ -227,7 +254,7 @@ def _levels(path: Path, frames: np.ndarray, recipe: CellRecipe) -> tuple[float, 
     if recipe.fit == "pad" and not movies.fits(frames.shape[1:], recipe.size):
         raise InputError(
             f"{path} has frames of {' x '.join(map(str, frames.shape[1:]))} voxels, the network was trained "
-            f"for {' x '.join(map(str, recipe.size))} at most: cut them, or train with --fit resize"
+            f"for {' x '.join(map(str, recipe.size))} at most: cut them, or train with --fit cell"
         )
     try:
         return movies.levels(frames, recipe.scaling)
@@ -241,15 +268,16 @@ def _segmenter(
     how: Mapping[str, Any],
     opened: Opened,
 ) -> Callable[[np.ndarray], Segmentation]:
-    """Return what segments a frame; those of a movie are scaled by the range of the whole."""
+    """Return what segments a frame; those of a movie are cut and scaled as the whole is."""
     from zoo.segment import segment
 
-    if opened.levels is None:
+    if opened.movie is None:
         return lambda frame: segment(entry, networks(), frame, opened.um, **how)
     from zoo.data.movies import to_levels
+    from zoo.movie_results import inside
 
-    low, high = opened.levels
-    return lambda frame: segment(entry, networks(), to_levels(frame, low, high), opened.um, **how)
+    box, (low, high) = opened.movie
+    return inside(box, lambda part: segment(entry, networks(), to_levels(part, low, high), opened.um, **how))
 
 
 def _cases(
@@ -266,6 +294,7 @@ def _cases(
 
     from zoo.movie_results import MovieTarget, write_movie
     from zoo.results import write_results
+    from zoo.track_results import TrackedTarget, write_tracked
 
     for path, target in work:
         try:
@@ -280,6 +309,8 @@ def _cases(
             segment = segmenter(opened)
             if isinstance(target, MovieTarget):
                 written = write_movie(opened.stack, opened.um, segment, target, watched)
+            elif isinstance(target, TrackedTarget):
+                written = write_tracked(opened.stack, opened.um, segment, target, watched)
             else:
                 written = write_results(opened.stack, opened.um, segment, target, watched)
             told: set[str] = set()
@@ -312,13 +343,6 @@ def _without_masks(paths: list[Path], console: Console) -> list[Path]:
     if masks:
         console.print(f"left out, as they are masks of other files here: {', '.join(p.name for p in masks)}")
     return [path for path in paths if path not in masks]
-
-
-_SPACING_FROM = {
-    "given": "as given",
-    "metadata": "from the file",
-    "default": "the default, as the file does not tell: --spacing Z Y X overrides",
-}
 
 
 def _check_names(targets: list[Target]) -> None:

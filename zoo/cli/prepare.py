@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--fit",
-    type=click.Choice(["resize", "pad"]),
-    default="resize",
+    type=click.Choice(["cell", "resize", "pad"]),
+    default="cell",
     show_default=True,
-    help="How frames come to the size: interpolated, or with a margin around them.",
+    help="How frames come to the size: cut to the cell and interpolated, interpolated whole, or with a "
+    "margin around them.",
 )
 @click.option(
     "--scaling",

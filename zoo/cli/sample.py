@@ -13,11 +13,17 @@ from zoo.errors import InputError
 FOLDERS = ("Images", "GroundTruth_QCANet", "GroundTruth_NSN", "GroundTruth_NDN")  # as in BBBC050
 PARTS = ("image", "labels", "mask", "markers")
 # The kinds that an option means something to
-MEANT_FOR = {"nuclei": ("embryo", "series"), "frames": ("series", "yeast"), "count": ("yeast",)}
+MEANT_FOR = {
+    "nuclei": ("embryo", "series"),
+    "frames": ("series", "yeast"),
+    "count": ("yeast",),
+    "shape": ("tissue",),
+    "spacing": ("tissue",),
+}
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["embryo", "series", "yeast"]))
+@click.argument("kind", type=click.Choice(["embryo", "series", "yeast", "tissue"]))
 @click.option("--out", type=PATH, required=True, help="Folder to write to.")
 @click.option(
     "--nuclei",
@@ -36,6 +42,24 @@ MEANT_FOR = {"nuclei": ("embryo", "series"), "frames": ("series", "yeast"), "cou
     "--count", type=click.IntRange(1, 10000), default=10, show_default=True, help="Number of yeast movies."
 )
 @click.option(
+    "--shape",
+    type=click.IntRange(min=1),
+    nargs=3,
+    metavar="Z Y X",
+    default=(128, 256, 256),
+    show_default=True,
+    help="Voxels of a tissue.",
+)
+@click.option(
+    "--spacing",
+    type=float,
+    nargs=3,
+    metavar="Z Y X",
+    default=(0.5, 0.5, 0.5),
+    show_default=True,
+    help="Voxel size of a tissue, um.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -44,12 +68,21 @@ MEANT_FOR = {"nuclei": ("embryo", "series"), "frames": ("series", "yeast"), "cou
 )
 @overwrite_option()
 def sample(
-    kind: str, out: Path, nuclei: int, frames: int | None, count: int, seed: int, overwrite: bool
+    kind: str,
+    out: Path,
+    nuclei: int,
+    frames: int | None,
+    count: int,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    seed: int,
+    overwrite: bool,
 ) -> None:
-    """Write a synthetic embryo, a time series of one, or yeast polarity movies, with their truth.
+    """Write a synthetic embryo, a time series of one, yeast polarity movies or tissue, with their truth.
 
     The folder of an embryo is a data set of its own for 'zoo train --data' and 'zoo eval --data'; that of
-    yeast holds movies NAME.tif and their polarity patches NAME_mask.tif.
+    yeast holds movies NAME.tif and their polarity patches NAME_mask.tif. Tissue can be larger than memory: it
+    is an OME-Zarr, with the truth as its labels 'nuclei'.
     """
     context = click.get_current_context()
     for option, kinds in MEANT_FOR.items():
@@ -57,6 +90,8 @@ def sample(
             raise InputError(f"--{option} means nothing to {kind}: leave it out")
     if kind == "yeast":
         _write_yeast(out, range(seed, seed + count), frames, overwrite)
+    elif kind == "tissue":
+        _write_tissue(out, seed, shape, spacing, overwrite)
     else:
         _write_embryo(kind, out, nuclei, 6 if frames is None else frames, seed, overwrite)
 
@@ -104,3 +139,35 @@ def _write_embryo(kind: str, out: Path, nuclei: int, frames: int, seed: int, ove
     for path, truth in zip(truths, arrays[1:], strict=True):
         write_labels(path, truth, made.spacing)
     make_console().print(f"{name} with {int(made.labels.max())} nuclei in {out}")
+
+
+def _write_tissue(
+    out: Path,
+    seed: int,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    overwrite: bool,
+) -> None:
+    """Write tissue and its labels chunk by chunk, in memory for one chunk."""
+    from rich.progress import track
+
+    from zoo.data.omezarr import add_labels, boxes, build_pyramid, create, new_group
+    from zoo.data.tissue import TILE, Tissue
+    from zoo.data.write import smallest_unsigned
+
+    tissue = Tissue(seed, shape, spacing)
+    path = out / f"tissue{seed:02d}.ome.zarr"
+    check_writable(out)
+    console = make_console()
+    with new_group(path, overwrite) as group:
+        truth = group / "labels" / "nuclei"
+        image = create(group, shape, "uint16", spacing, chunks=TILE, name=path.name)
+        labels = create(truth, shape, smallest_unsigned(tissue.largest), spacing, chunks=TILE, labels=True)
+        add_labels(group, "nuclei")
+        places = list(boxes(shape, TILE))
+        for box in track(places, "tissue", console=console, disable=not console.is_terminal):
+            image[box] = tissue.image(box)
+            labels[box] = tissue.labels(box)
+        build_pyramid(group)
+        build_pyramid(truth)
+    console.print(f"{path.name} of {' x '.join(map(str, shape))} voxels in {out}")

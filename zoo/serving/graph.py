@@ -77,7 +77,7 @@ def resample(images: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
 
 def fit(images: tf.Tensor, size: Sequence[int], how: Fit) -> tf.Tensor:
     """Bring volumes (N, Z, Y, X, 1) to one size, as :func:`zoo.data.movies.fit_image` does."""
-    if how == "resize":
+    if how != "pad":
         fitted = resample(images, tf.constant(size))
     else:
         room = " x ".join(map(str, size))
@@ -94,7 +94,7 @@ def fit(images: tf.Tensor, size: Sequence[int], how: Fit) -> tf.Tensor:
 
 def unfit(images: tf.Tensor, shape: tf.Tensor, how: Fit) -> tf.Tensor:
     """Bring volumes (N, Z, Y, X, 1) back, as :func:`zoo.data.movies.unfit` does, to ``shape`` (z, y, x)."""
-    if how == "resize":
+    if how != "pad":
         return resample(images, shape)
     return cut(images, _before(shape, tf.shape(images)[1:4]), shape)
 

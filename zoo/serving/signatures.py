@@ -61,6 +61,8 @@ def serve(network: Network) -> Served:
         notes = (
             "`packed` scales a volume by itself; the network learnt from movies that were scaled as a whole",
         )
+        if network.recipe.fit == "cell":
+            notes += ("frames are cut by the client, to the box that `zoo.data.cell.find_cell` finds",)
     elif network.recipe.attenuation:
         del functions[PACKED]
         notes = ("no `packed`: the recipe corrects attenuation, which the client has to do",)

@@ -271,6 +271,15 @@ def test_resizing_takes_image_and_mask_to_the_same_place():
     np.testing.assert_array_equal(back, resample(small, mask.shape))
 
 
+def test_an_image_that_is_cut_to_its_cell_is_resized(rng):
+    image = rng.random((5, 9, 14))
+    small = fit_image(image, (4, 6, 8), "cell")
+    np.testing.assert_array_equal(small, resample(image, (4, 6, 8)))
+    mask = fit_mask(image > 0.5, (4, 6, 8), "cell")
+    np.testing.assert_array_equal(mask, naive_nearest(image > 0.5, (4, 6, 8)))
+    np.testing.assert_array_equal(unfit(small, image.shape, "cell"), resample(small, image.shape))
+
+
 def test_padding_is_centred_and_cut_out_again(rng):
     image = rng.normal(5, 1, (3, 4, 6))
     mask = image > 5

@@ -1,6 +1,7 @@
 import json
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tifffile
 
 from zoo import __version__
 from zoo.data import layouts, preparation
+from zoo.data.cell import find_cell
 from zoo.data.io import read_image, read_labels
 from zoo.data.movies import fit_image, fit_mask
 from zoo.data.preparation import Settings, draw_parts, prepare
@@ -143,11 +145,76 @@ def test_the_settings_are_kept(tmp_path, folder):
     assert kept["version"] == __version__
     plain = ("size", "frames", "fit", "scaling", "split", "seed", "spacing", "too_large", "lost_patches")
     assert [kept[key] for key in plain] == [[4, 8, 8], "middle:1", "resize", "max", "movie", 7, None, [], 0]
+    assert kept["outside_cell"] == 0
     assert kept["skipped"] == {"no_mask": ["n"], "empty_mask": ["e"]}
     assert list(kept["movies"]) == ["c0", "c1", "c2", "c3"]
     movie = kept["movies"]["c2"]
     assert (movie["shape"], movie["frames"], movie["spacing_from"]) == ([6, 5, 8, 10], [2], "metadata")
     assert movie["spacing"] == pytest.approx(UM)
+    assert movie["box"] == [[0, 5], [0, 8], [0, 10]]
+
+
+# movies that are cut to their cells
+
+CELL = (slice(3, 9), slice(4, 16), slice(14, 28))  # of 12 x 24 x 34 voxels, not in the middle
+
+
+def write_cell(folder, name, mask=None):
+    """Write a movie of 4 frames with a cell and, in its corner, a patch; return image and mask."""
+    image = np.random.default_rng(0).integers(90, 110, (4, 12, 24, 34))
+    truth = np.zeros(image.shape, bool)
+    truth[:, 4:6, 5:9, 15:20] = True
+    image[(slice(None), *CELL)] += 300
+    image += 500 * truth
+    truth = truth if mask is None else mask
+    write_image(folder / f"{name}.tif", image.astype(np.uint16), UM)
+    write_labels(folder / f"{name}_mask.tif", truth, UM)
+    return image, truth
+
+
+def test_a_movie_that_is_cut_first_gives_the_same_volumes(tmp_path):
+    folder = tmp_path / "movies"
+    image, truth = write_cell(folder, "a")
+    box = find_cell(image, UM)
+    assert all(s.start <= c.start and c.stop <= s.stop for s, c in zip(box, CELL, strict=True))
+    assert box != tuple(slice(0, n) for n in image.shape[1:])
+    write_image(tmp_path / "cut" / "a.tif", image[(slice(None), *box)].astype(np.uint16), UM)
+    write_labels(tmp_path / "cut" / "a_mask.tif", truth[(slice(None), *box)], UM)
+    told = run(folder, tmp_path / "data", fit="cell", scaling="percentile", frames="weighted:2")
+    assert not any(line.startswith("warning") for line in told)
+    run(tmp_path / "cut", tmp_path / "same", fit="resize", scaling="percentile", frames="weighted:2")
+    found, same = files(tmp_path / "data"), files(tmp_path / "same")
+    kept = read_settings(tmp_path / "data")
+    assert kept["movies"]["a"]["box"] == [[part.start, part.stop] for part in box]
+    assert kept["movies"]["a"]["shape"] == [4, 12, 24, 34]
+    assert found.keys() == same.keys()
+    assert {path for path in found if found[path] != same[path]} == {Path("prepared.json")}
+
+
+def test_what_a_mask_has_outside_of_the_cell_is_counted(tmp_path):
+    folder = tmp_path / "movies"
+    _, truth = write_cell(folder, "good")
+    stray = truth.copy()
+    stray[1:3, 10:, 22:, :2] = True  # 2 frames of 2 x 2 x 2 voxels, far off
+    write_cell(folder, "a", mask=stray)
+    stray[0, 11, 23, 33] = True
+    write_cell(folder, "b", mask=stray)
+    told = run(folder, tmp_path / "data", fit="cell", frames="middle:1")
+    assert told[0] == (
+        "warning: 33 mask voxels outside of the box of the cell, cut off in 2 movies: a, b; or --fit resize"
+    )
+    assert read_settings(tmp_path / "data")["outside_cell"] == 33
+    assert len(read_split(tmp_path / "data")) == 3
+    assert not any(line.startswith("warning") for line in run(folder, tmp_path / "whole", size=(12, 24, 34)))
+
+
+def test_masks_that_lie_wholly_outside_of_the_cell_are_told(tmp_path):
+    mask = np.zeros((4, 12, 24, 34), bool)
+    mask[:, 11, 23, 33] = True
+    write_cell(tmp_path / "movies", "a", mask=mask)
+    refused(
+        tmp_path / "movies", tmp_path / "data", "patch inside the box of its cell", "--fit resize", fit="cell"
+    )
 
 
 # the split
@@ -283,7 +350,7 @@ def test_no_usable_movie_is_refused_with_the_reasons(tmp_path):
         "none of the movies",
         "without a mask file: n",
         "empty in all frames: e",
-        "larger than 4 x 4 x 4 voxels (give a larger --size, or --fit resize): big",
+        "larger than 4 x 4 x 4 voxels (give a larger --size, or --fit cell): big",
         fit="pad",
         size=(4, 4, 4),
     )

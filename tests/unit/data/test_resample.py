@@ -4,8 +4,10 @@ from math import floor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from zoo.data.resample import nearest, resample, working_shape
+from zoo.data.resample import nearest, resample, resample_box, working_shape
 
 
 def naive(image, shape):
@@ -126,3 +128,29 @@ def test_labels_stay_where_the_image_is():
     for wanted in ((1, 20, 30), (1, 60, 90), (1, 10, 45)):
         expected = resample(labels, wanted) > 0.5
         np.testing.assert_array_equal(nearest(labels, wanted), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    old=st.tuples(*[st.integers(1, 14)] * 3),
+    new=st.tuples(*[st.integers(1, 14)] * 3),
+    seed=st.integers(0, 99),
+)
+def test_a_box_is_that_of_the_whole_resampled(old, new, seed):
+    rng = np.random.default_rng(seed)
+    volume = rng.integers(0, 60000, old).astype(np.uint16)
+    sides = [sorted(rng.choice(n + 1, 2, replace=False)) for n in new]
+    box = tuple(slice(int(a), int(b)) for a, b in sides)
+    found = resample_box(lambda part: volume[part], old, new, box)
+    np.testing.assert_allclose(found, resample(volume, new)[box], rtol=1e-5, atol=0.02)
+
+
+def test_no_more_is_read_than_a_box_needs():
+    asked = []
+
+    def read(box):
+        asked.append(box)
+        return np.zeros([side.stop - side.start for side in box], np.uint8)
+
+    resample_box(read, (100, 100, 100), (50, 100, 200), (slice(10, 20), slice(10, 20), slice(10, 20)))
+    assert asked == [(slice(20, 40), slice(10, 21), slice(4, 11))]

@@ -61,7 +61,7 @@ def test_resampling_is_that_of_the_arrays(shape, size):
     )
 
 
-@pytest.mark.parametrize("how", ["resize", "pad"])
+@pytest.mark.parametrize("how", ["cell", "resize", "pad"])
 @pytest.mark.parametrize("shape", [(8, 8, 8), (5, 8, 2), (1, 7, 4)])
 def test_fitting_a_cell_is_that_of_the_arrays(shape, how):
     volume = noise(shape) + 3  # so that margins of 0 would be seen

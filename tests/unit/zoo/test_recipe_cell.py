@@ -2,12 +2,13 @@ import json
 
 import pytest
 
+from zoo import registry
 from zoo.errors import InputError
 from zoo.recipe import change
 from zoo.recipe_cell import CellRecipe
 
 PLAIN = CellRecipe()
-PREPARED = {"size": [32, 32, 32], "fit": "resize", "scaling": "percentile", "seed": 3}
+PREPARED = {"size": [32, 32, 32], "fit": "cell", "scaling": "percentile", "seed": 3}
 
 
 def test_a_step_sees_the_whole():
@@ -39,6 +40,15 @@ def test_it_survives_json():
     assert change(PLAIN, json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
+def test_the_replication_sees_whole_frames():
+    assert registry.get("cnn3d_yeast").recipes["replication"].fit == "resize"
+
+
+@pytest.mark.parametrize("fit", ["cell", "resize"])
+def test_cells_that_are_resized_may_be_turned_by_any_angle(fit):
+    assert change(PLAIN, {"fit": fit, "augment": "affine"}).fit == fit
+
+
 def test_data_that_was_prepared_likewise_is_taken():
     PLAIN.check_prepared(PREPARED, "data", "zoo prepare yeast")
 
@@ -47,7 +57,7 @@ def test_data_that_was_prepared_likewise_is_taken():
     "changed, words",
     [
         ({"size": [40, 64, 64]}, "prepared with size 40,64,64, the recipe says .*--set size=40,64,64"),
-        ({"fit": "pad"}, "prepared with fit pad, the recipe says resize.*--set fit=pad"),
+        ({"fit": "resize"}, "prepared with fit resize, the recipe says cell.*--set fit=resize"),
         ({"scaling": "max"}, "prepared with scaling max, the recipe says percentile.*--set scaling=max"),
     ],
 )
