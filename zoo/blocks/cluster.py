@@ -1,0 +1,109 @@
+"""Workers of a Dask cluster: one coarse task a piece, one process a GPU."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from zoo.blocks.engine import Outcome, Work, tried
+from zoo.errors import InputError
+
+AHEAD = 4  # pieces a worker that are handed out at once, so that no scheduler holds millions
+WAIT = 30  # seconds for a scheduler to answer
+
+
+@contextmanager
+def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., Iterator[Outcome]]]:
+    """Connect to a cluster, or start one, and give what does pieces of work on it.
+
+    Parameters
+    ----------
+    where
+        ``local``, ``local:N``, ``slurm``, ``slurm:FILE.toml`` or the address of a scheduler.
+    tell
+        Takes a line at a time.
+
+    Yields
+    ------
+    callable
+        As :func:`zoo.blocks.engine.here`; the order of the outcomes is that in which they come.
+
+    Raises
+    ------
+    InputError
+        Where Dask is not installed, no scheduler answers, or the settings for SLURM are not understood.
+    """
+    try:
+        from dask.distributed import Client
+    except ModuleNotFoundError as fault:
+        raise InputError(f"--dask needs {fault.name}: pip install 'cellzoo[cluster]'") from None
+    with ExitStack() as stack:
+        try:
+            target = stack.enter_context(_start(where)) if "://" not in where else where
+            client = stack.enter_context(Client(target, timeout=WAIT, set_as_default=False))
+        except (OSError, TimeoutError) as fault:
+            raise InputError(
+                f"no scheduler answers at {where} ({fault}): start it with 'dask scheduler', or give local:2"
+            ) from None
+        tell(f"Dask dashboard: {client.dashboard_link}")
+        yield lambda work, numbers: _spread(client, work, numbers)
+
+
+def _start(where: str) -> Any:
+    kind, _, rest = where.partition(":")
+    if kind == "local":
+        from dask.distributed import LocalCluster
+
+        if rest and not (rest.isdecimal() and int(rest)):
+            raise InputError(f"--dask {where} is not understood: give local:2 for two workers")
+        count = int(rest) if rest else os.cpu_count() or 1
+        # memory is planned by us; Dask would pause workers that hold a network
+        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0")
+    if kind == "slurm":
+        return _slurm(Path(rest) if rest else None)
+    raise InputError(f"--dask {where} is not understood: give local:2, tcp://HOST:8786 or slurm:FILE.toml")
+
+
+def _slurm(path: Path | None) -> Any:
+    """Start workers as jobs: the keys of the file are those of dask_jobqueue's SLURMCluster, and ``jobs``."""
+    from dask_jobqueue import SLURMCluster
+
+    try:
+        settings = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path} cannot be read as TOML ({fault}): see docs/large-volumes.md") from None
+    jobs = settings.pop("jobs", 1)
+    started = SLURMCluster(**{"processes": 1, "cores": 1, "memory": "16GB", **settings})
+    started.scale(jobs=jobs)
+    return started
+
+
+def _spread(client: Any, work: Work, numbers: Iterable[int]) -> Iterator[Outcome]:
+    """Hand out pieces, a few for each worker at a time; one whose workers die three times has failed."""
+    from dask.distributed import as_completed
+
+    waiting = iter(numbers)
+    futures = as_completed()
+    which = {}
+
+    def hand_out(count: int) -> None:
+        for number, _ in zip(waiting, range(count), strict=False):
+            future = client.submit(tried, work, number, pure=False, retries=0)
+            which[future.key] = number
+            futures.add(future)
+
+    hand_out(AHEAD * max(1, len(client.scheduler_info()["workers"])))
+    for future in futures:
+        number = which.pop(future.key)
+        hand_out(1)
+        fault = future.exception()
+        if isinstance(fault, InputError):  # of a full disk: all stop
+            raise fault
+        if fault is None:
+            yield future.result()
+        else:
+            yield Outcome(number, fault=f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}")

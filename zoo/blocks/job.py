@@ -1,0 +1,88 @@
+"""What every worker of a run by blocks must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from zoo import registry
+from zoo.blocks.store import Store
+from zoo.blocks.view import View
+from zoo.data.boxes import Box, Shape, cut, grown
+from zoo.data.io import Spacing
+from zoo.data.volumes import Volume
+from zoo.entry import Entry
+from zoo.familiar import rescaled
+from zoo.segment import Network
+from zoo.weights import open_networks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A volume, what segments it, and how it is cut. It goes to other processes.
+
+    Attributes
+    ----------
+    name
+        Of a pipeline in the registry that has an NSN and an NDN.
+    weights
+        As :func:`zoo.weights.open_networks` takes them.
+    volume, spacing
+        What is segmented, and its voxel size (z, y, x) in um.
+    store
+        Where the steps meet.
+    block, halo
+        Of the labels: edges, and what is looked at around them, (z, y, x) voxels of the volume.
+    windows
+        Edge of the windows of each network, working voxels.
+    threshold, diameter
+        As of :func:`zoo.segment.segment`.
+    time
+        Which frame of a series it is; ``None`` where there is no time axis.
+    """
+
+    name: str
+    weights: tuple[str, ...]
+    volume: Volume
+    spacing: Spacing
+    store: Store
+    block: Shape
+    halo: Shape
+    windows: Mapping[str, int]
+    threshold: float
+    diameter: float | None = None
+    time: int | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The pipeline."""
+        return registry.get(self.name)
+
+    @property
+    def blocks(self) -> list[Box]:
+        """All blocks, in scan order."""
+        return cut(self.volume.shape, self.block)
+
+    def network(self, name: str) -> Network:
+        """Return a network, loaded once a process."""
+        return _networks(self.name, self.weights)[name]
+
+    def shown(self, name: str) -> Spacing:
+        """Return the voxel size that a network is shown, (z, y, x) in um."""
+        if self.diameter is None:
+            return self.spacing
+        return rescaled(self.spacing, self.diameter, self.network(name).objects)
+
+    def view(self, name: str) -> View:
+        """Return the grid that a network sees."""
+        return View.of(self.volume.shape, self.shown(name), self.network(name).recipe)
+
+    def around(self, block: Box, times: int = 1) -> Box:
+        """Return a block with its halo, or with several of them."""
+        return grown(block, [times * edge for edge in self.halo], self.volume.shape)
+
+
+@lru_cache(maxsize=2)
+def _networks(name: str, weights: tuple[str, ...]) -> Mapping[str, Network]:
+    return open_networks(registry.get(name), weights)

@@ -1,0 +1,141 @@
+"""Labels of a large volume, block by block: markers that a block owns, and the floods from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from zoo.blocks.job import Job
+from zoo.blocks.maps import probability_in
+from zoo.blocks.reader import Reader
+from zoo.data.boxes import Box, inside, touching
+from zoo.fusion.landscape import find_markers, flood_from
+from zoo.segment import as_bytes
+
+MARKERS, IDS, OBJECTS = "markers", "ids", "objects"  # steps of the run, and the array of identifiers
+MOST_HALOS = 4  # a block is looked at again with 2 and 4 times the halo where an object reaches its rim
+
+
+def mark_block(job: Job, number: int) -> list[str]:
+    """Find the markers whose voxel lies in a block, and keep them.
+
+    Returns
+    -------
+    list of str
+        Nothing to tell.
+    """
+    if job.store.table(MARKERS, number) is None:
+        block = job.blocks[number]
+        window = job.around(block)
+        mask, centres, _ = _maps(job, window)
+        at = find_markers(mask, centres, job.spacing) + [side.start for side in window]
+        own = np.all(
+            [(side.start <= p) & (p < side.stop) for p, side in zip(at.T, block, strict=True)], axis=0
+        )
+        job.store.put_table(MARKERS, number, {"at": at[own]})
+    return []
+
+
+def label_block(job: Job, number: int) -> list[str]:
+    """Give each voxel of a block the identifier of its nucleus, and measure what of each lies in the block.
+
+    The identifier is where the nucleus' marker is, counted through the volume from 1: all blocks know it
+    without asking.
+
+    Returns
+    -------
+    list of str
+        What could not be read.
+    """
+    block = job.blocks[number]
+    if job.store.table(OBJECTS, number) is not None and job.store.has(IDS, block, IDS, number):
+        return []
+    for times in (1, 2, MOST_HALOS):
+        window = job.around(block, times)
+        labels, identifiers, mask, probability, centres = _flood(job, window)
+        core = inside(block, window)
+        larger = _reaches_rim(labels, mask, core, window, job.volume.shape)
+        if not larger:
+            break
+    found = identifiers[labels[core]]
+    reader = Reader(job.volume)
+    table = _measure(found, block, reader(block), probability[core], centres[core])
+    job.store.put(IDS, block, found, IDS, number)
+    job.store.put_table(OBJECTS, number, table | {"larger": np.array(larger)})
+    return reader.faults
+
+
+def _maps(job: Job, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mask of a box, where centres are, and the probability that the mask was cut from."""
+    needs = job.entry.needs
+    centres = as_bytes(probability_in(job, needs["ndn"], box))
+    probability = probability_in(job, needs["nsn"], box)
+    return probability >= job.threshold, centres, as_bytes(probability)
+
+
+def _flood(job: Job, window: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels of a window, the identifier of each, and the maps."""
+    mask, centres, probability = _maps(job, window)
+    at = _markers_in(job, window)
+    identifiers = np.concatenate([[0], 1 + np.ravel_multi_index(tuple(at.T), job.volume.shape)])
+    labels = flood_from(mask, centres, at - [side.start for side in window], job.spacing)
+    return labels, identifiers, mask, probability, centres
+
+
+def _markers_in(job: Job, window: Box) -> np.ndarray:
+    """Gather the markers of all blocks that a window has a part in; where nobody looked, look."""
+    found = [np.empty((0, 3), np.int64)]
+    for number in touching(window, job.blocks):
+        if not job.store.marked(MARKERS, number):
+            mark_block(job, number)
+        table = job.store.table(MARKERS, number)
+        assert table is not None, f"the markers of block {number} are gone"
+        at = table["at"]
+        held = [(side.start <= p) & (p < side.stop) for p, side in zip(at.T, window, strict=True)]
+        found.append(at[np.all(held, axis=0)])
+    return np.concatenate(found)
+
+
+def _reaches_rim(labels: np.ndarray, mask: np.ndarray, core: Box, window: Box, shape: Sequence[int]) -> bool:
+    """Tell whether something in the core goes on beyond the window, or has its marker there."""
+    if (mask[core] & (labels[core] == 0)).any():
+        return True
+    rims = []
+    for axis, (side, n) in enumerate(zip(window, shape, strict=True)):
+        if side.start > 0:
+            rims.append(labels.take(0, axis).ravel())
+        if side.stop < n:
+            rims.append(labels.take(-1, axis).ravel())
+    if not rims:
+        return False
+    reaching = np.zeros(int(labels.max()) + 1, bool)
+    reaching[np.concatenate(rims)] = True
+    reaching[0] = False
+    return bool(reaching[labels[core]].any())
+
+
+def _measure(
+    found: np.ndarray, block: Box, image: np.ndarray, probability: np.ndarray, centres: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Sum up each object's part in a block: what can be added to its other parts."""
+    numbers, flat = np.unique(np.append(0, found), return_inverse=True)  # 0 is there, and the first
+    labels = flat[1:].reshape(found.shape)
+    kept = np.arange(1, len(numbers))
+    count = np.bincount(labels.ravel(), minlength=len(numbers))[kept]
+    places = [
+        np.bincount(labels.ravel(), np.broadcast_to(way, found.shape).ravel(), len(numbers))[kept]
+        for way in np.ogrid[tuple(slice(side.start, side.stop) for side in block)]
+    ]
+    boxes = ndi.find_objects(labels, len(numbers) - 1) if len(kept) else []
+    ends = [[(s.start + b.start, s.stop + b.start) for s, b in zip(box, block, strict=True)] for box in boxes]
+    return {
+        "id": numbers[kept],
+        "voxels": count,
+        "places": np.stack(places, axis=1),
+        "box": np.array(ends, np.int64).reshape(-1, 3, 2),
+        "intensity": np.bincount(labels.ravel(), image.ravel(), len(numbers))[kept],
+        "probability": np.bincount(labels.ravel(), probability.ravel(), len(numbers))[kept] / 255,
+        "centre": np.asarray(ndi.maximum(centres, labels, kept)).reshape(-1) / 255,
+    }

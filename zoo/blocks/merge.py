@@ -1,0 +1,118 @@
+"""From identifiers block by block to numbered labels: sums over blocks, a number each, and the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zoo.blocks.job import Job
+from zoo.blocks.labels import IDS, MOST_HALOS, OBJECTS
+from zoo.data.boxes import Shape
+from zoo.data.write import smallest_unsigned
+from zoo.evaluate.criteria import Nucleus
+
+NUMBERS, WRITTEN = "numbers", "written"
+LABELS = "labels.ome.zarr"  # beside the folders of the frames, until it is whole
+
+
+def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
+    """Add up the objects of all blocks, and give those that are large enough a number each.
+
+    Parameters
+    ----------
+    job
+        What was run.
+    done
+        The blocks that have labels.
+    min_volume
+        Least volume that stays, um^3.
+
+    Returns
+    -------
+    list of Nucleus
+        In the order of their numbers, which is that of their markers through the volume. The surface
+        is not measured, nor what follows from it.
+    """
+    tables = [job.store.table(OBJECTS, number) for number in done]
+    parts = {
+        key: np.concatenate([table[key] for table in tables if table is not None])
+        for key in ("id", "voxels", "places", "box", "intensity", "probability", "centre")
+    }
+    identifiers, owner = np.unique(parts["id"], return_inverse=True)
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(len(identifiers)))
+
+    def total(key: str, how: np.ufunc = np.add) -> np.ndarray:
+        values = parts[key][order]
+        return how.reduceat(values, starts, axis=0) if len(values) else values
+
+    voxels, places = total("voxels"), total("places")
+    low, high = total("box", np.minimum)[:, :, 0], total("box", np.maximum)[:, :, 1]
+    stays = voxels * np.prod(job.spacing) >= max(min_volume, 1e-9)
+    numbers = np.where(stays, np.cumsum(stays), 0)
+    job.store.put_table(NUMBERS, 0, {"id": identifiers, "number": numbers})
+    border = ((low == 0) | (high == job.volume.shape)).any(axis=1)
+    z, y, x = (places / np.maximum(voxels, 1)[:, None] * job.spacing).T
+    intensity, probability = (total(key) / np.maximum(voxels, 1) for key in ("intensity", "probability"))
+    centre = total("centre", np.maximum)
+    return [
+        Nucleus(
+            frame=job.time or 0,
+            label=int(numbers[i]),
+            voxels=int(voxels[i]),
+            volume_um3=float(voxels[i] * np.prod(job.spacing)),
+            surface_um2=np.nan,
+            z_um=float(z[i]),
+            y_um=float(y[i]),
+            x_um=float(x[i]),
+            sphericity=np.nan,
+            mean_intensity=float(intensity[i]),
+            touches_border=bool(border[i]),
+            mean_probability=float(probability[i]),
+            centre_probability=float(centre[i]),
+        )
+        for i in np.flatnonzero(stays)
+    ]
+
+
+def cut_objects(job: Job, done: Sequence[int]) -> list[str]:
+    """Name the blocks that hold something larger than the widest halo, whose labels may end at a border."""
+    tables = {number: job.store.table(OBJECTS, number) for number in done}
+    larger = [number for number, table in tables.items() if table is not None and table["larger"]]
+    if not larger:
+        return []
+    where = ", ".join(f"{side.start} to {side.stop - 1}" for side in job.blocks[larger[0]])
+    return [
+        f"{len(larger)} blocks hold an object that reaches beyond {MOST_HALOS} halos, the first z, y, x "
+        f"{where}: its label may be cut at a border"
+    ]
+
+
+def type_for(count: int) -> np.dtype:
+    """Return the smallest type that numbers up to a count fit in; 64 bits where 32 are too few."""
+    return smallest_unsigned(count) if count < 2**32 else np.dtype("uint64")
+
+
+def write_block(job: Job, number: int) -> list[str]:
+    """Write a block of the labels with their final numbers."""
+    block, out = job.blocks[number], f"../{LABELS}/0"
+    place = block if job.time is None else (job.time, *block)
+    if job.store.has(out, place, WRITTEN, number):
+        return []
+    table = job.store.table(NUMBERS, 0)
+    assert table is not None, "numbers come first"
+    found = job.store.array(IDS)[block]
+    lookup, flat = np.unique(found, return_inverse=True)
+    at = np.searchsorted(table["id"], lookup).clip(max=max(len(table["id"]) - 1, 0))
+    known = table["id"][at] == lookup if len(table["id"]) else np.zeros(len(lookup), bool)
+    numbers = np.where(known, table["number"][at] if len(table["id"]) else 0, 0)
+    values = numbers[flat].reshape(found.shape).astype(job.store.array(out).dtype)
+    job.store.put(out, place, values, WRITTEN, number)
+    return []
+
+
+def chunk_for(block: Shape) -> Shape:
+    """Return chunks that a block is made of whole ones of: as large as 128 voxels allow."""
+    z, y, x = (max((c for c in range(32, 129) if edge % c == 0), default=edge) for edge in block)
+    return z, y, x

@@ -1,0 +1,209 @@
+"""A run by blocks from the volume to the labels, step by step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from zoo.blocks.engine import Outcome, Work
+from zoo.blocks.job import Job
+from zoo.blocks.labels import IDS, OBJECTS, label_block, mark_block
+from zoo.blocks.maps import map_window, measure_levels
+from zoo.blocks.merge import LABELS, NUMBERS, WRITTEN, add_up, chunk_for, cut_objects, type_for, write_block
+from zoo.data.boxes import Shape, touching
+from zoo.data.omezarr import build_pyramid, create
+from zoo.errors import InputError
+from zoo.evaluate.criteria import Nucleus
+
+Engine = Callable[[Work, Iterable[int]], Iterator[Outcome]]
+
+
+class Follow(Protocol):
+    """Goes through outcomes, and shows how far they are."""
+
+    def __call__(self, step: str, total: int, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        """Pass them on."""
+        ...
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run.
+
+    Attributes
+    ----------
+    nuclei
+        Those that are in the labels.
+    notes
+        What to know of.
+    unread
+        What could not be read of the volume; it was taken to be dark.
+    failed
+        Blocks and windows that could not be done, and why.
+    """
+
+    nuclei: list[Nucleus] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Report) -> None:
+        """Add what came of another frame."""
+        self.nuclei += other.nuclei
+        self.notes += other.notes
+        self.unread += [line for line in other.unread if line not in self.unread]
+        self.failed += other.failed
+
+
+def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, int] = (1, 1)) -> Report:
+    """Map, mark and label the blocks of a share.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    engine
+        Who does it.
+    follow
+        Shows how far it is.
+    share
+        ``(3, 16)`` for the third of sixteen shares, each as many blocks that lie side by side.
+
+    Returns
+    -------
+    Report
+        Without nuclei.
+    """
+    report, blocks = Report(), job.blocks
+    own = share_of(len(blocks), share)
+    looked = sorted({k for number in own for k in touching(job.around(blocks[number]), blocks)})
+    seen = [job.around(blocks[number]) for number in looked]
+    names = list(job.entry.needs.values())
+
+    def do(step: str, work: Work, numbers: Sequence[int]) -> None:
+        for outcome in follow(step, len(numbers), engine(work, numbers)):
+            report.unread += [line for line in outcome.unread if line not in report.unread]
+            if outcome.fault:
+                report.failed.append(f"{step} {outcome.number}: {outcome.fault}")
+
+    for name in names:
+        do(f"levels of {name}", partial(_levels, job, name), [0])
+    if report.failed:
+        raise InputError(report.failed[0].split(": ", 1)[1])
+    for name in names:
+        view = job.view(name)
+        windows = view.windows(job.windows[name])
+        needed = sorted({k for box in seen for k in touching(view.needed(box), windows)})
+        do(f"maps of {name}", partial(map_window, job, name), needed)
+    do("markers", partial(mark_block, job), looked)
+    do("labels", partial(label_block, job), own)
+    return report
+
+
+def _levels(job: Job, name: str, number: int) -> list[str]:
+    return measure_levels(job, name)
+
+
+def merge_blocks(
+    jobs: Sequence[Job], out: Path, min_volume: float, engine: Engine, follow: Follow, report: Report
+) -> None:
+    """Give all objects their numbers, write the labels, put them into place.
+
+    Blocks without labels stay empty; the report gets the nuclei.
+
+    Parameters
+    ----------
+    jobs
+        One, or one a frame; their stores lie beside each other in the folder of the run.
+    out
+        Where the labels go, replacing what is there.
+    min_volume
+        Least volume that stays, um^3.
+    engine, follow, report
+        As for `segment_blocks`, and what that returned.
+    """
+    first, home = jobs[0], jobs[0].store.path.parent
+    changed = [_number(job, min_volume, report) for job in jobs]
+    place = home / LABELS
+    if any(changed) or not place.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        shape = first.volume.shape if first.time is None else (len(jobs), *first.volume.shape)
+        kind = type_for(max((nucleus.label for nucleus in report.nuclei), default=0))
+        name, chunks = out.name.split(".")[0], chunk_for(first.block)
+        create(place, shape, kind, first.spacing, chunks=chunks, labels=True, name=name)
+        for job in jobs:
+            job.store.forget(WRITTEN)
+    for job in jobs:
+        done = _done(job)
+        for outcome in follow("writing", len(done), engine(partial(write_block, job), done)):
+            if outcome.fault:
+                report.failed.append(f"writing {outcome.number}: {outcome.fault}")
+    build_pyramid(place)
+    _publish(place, out)
+    for job in jobs:
+        job.store.forget(WRITTEN)
+
+
+def _number(job: Job, min_volume: float, report: Report) -> bool:
+    """Give the objects of a frame their numbers; tell whether these are not what was written before."""
+    before = job.store.table(NUMBERS, 0)
+    report.nuclei += add_up(job, _done(job), min_volume)
+    report.notes += cut_objects(job, _done(job))
+    after = job.store.table(NUMBERS, 0)
+    assert after is not None
+    return before is None or not all(np.array_equal(before[key], after[key]) for key in after)
+
+
+def _done(job: Job) -> list[int]:
+    return [number for number in range(len(job.blocks)) if job.store.marked(OBJECTS, number)]
+
+
+def share_of(count: int, share: tuple[int, int]) -> list[int]:
+    """Return the numbers that belong to the i-th of n shares of a count, side by side."""
+    i, n = share
+    return list(range((i - 1) * count // n, i * count // n))
+
+
+def missing(job: Job) -> list[int]:
+    """Return the blocks that have no labels yet."""
+    return [number for number in range(len(job.blocks)) if not job.store.marked(OBJECTS, number)]
+
+
+def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]], folder: Path) -> None:
+    """Make the arrays of a run: maps of each network, and identifiers.
+
+    Parameters
+    ----------
+    block, shape
+        Of the labels and of the volume, (z, y, x) voxels.
+    maps
+        Name to padded shape and edge of the windows.
+    folder
+        Where to.
+    """
+    from zoo.data.ngff import import_zarr
+
+    zarr = import_zarr()
+    for name, (padded, edge) in maps.items():
+        chunks = [min(edge, n) for n in padded]
+        zarr.create_array(
+            str(folder / f"maps-{name}"), shape=padded, chunks=chunks, dtype="uint16", fill_value=0
+        )
+    zarr.create_array(str(folder / IDS), shape=shape, chunks=chunk_for(block), dtype="int64", fill_value=0)
+
+
+def _publish(place: Path, out: Path) -> None:
+    """Put what is whole where it belongs; an older one is gone only then."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    old = out.with_name(f"{out.name}.old")
+    if out.exists():
+        os.replace(out, old)
+    os.replace(place, out)
+    shutil.rmtree(old, ignore_errors=True)
