@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise, product
+from itertools import product
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import zarr
 
 Box = tuple[slice, ...]
-_Step = tuple[str, str, Box]  # from level, to level, where in it
+Step = tuple[str, int]  # a level, and the number of a block of it
 
 CHUNKS = (64, 128, 128)  # ours: 2 MB of uint16, which one block of a network needs few of
 SMALLEST_EDGE = 256  # no further level below it
@@ -204,7 +205,7 @@ def _metadata(
     return {"multiscales": [multiscale], **({"image-label": {}} if labels else {})}
 
 
-def build_pyramid(path: Path | str, follow: Callable[[Sequence[_Step]], Iterable[_Step]] = iter) -> None:
+def build_pyramid(path: Path | str, follow: Callable[[Sequence[Step]], Iterable[Step]] = iter) -> None:
     """Fill the levels of an OME-Zarr from its level 0, a block at a time.
 
     A voxel of an image is the mean of those below it, rounded in integer types; one of labels is the first
@@ -222,23 +223,50 @@ def build_pyramid(path: Path | str, follow: Callable[[Sequence[_Step]], Iterable
     InputError
         If `path` is no OME-Zarr.
     """
-    path = Path(path)
-    found = read_attributes(path)
+    steps = [(level, number) for level, count in pyramid(path).items() for number in range(count)]
+    for level, number in follow(steps):
+        fill(path, level, number)
+
+
+def pyramid(path: Path | str) -> dict[str, int]:
+    """Return how many blocks each level below the largest has, by its name; each is made of the one above.
+
+    Raises
+    ------
+    InputError
+        If `path` is no OME-Zarr.
+    """
+    group, names, _ = _open_levels(path)
+    return {name: math.prod(_counts(group[name])) for name in names[1:]}
+
+
+def fill(path: Path | str, level: str, number: int) -> None:
+    """Fill a block of a level; several processes may fill blocks of one level at once."""
+    group, names, shrink = _open_levels(path)
+    fine, coarse = group[names[names.index(level) - 1]], group[level]
+    place = np.unravel_index(number, _counts(coarse))
+    box = tuple(
+        slice(int(at) * edge, min((int(at) + 1) * edge, n))
+        for at, edge, n in zip(place, coarse.chunks, coarse.shape, strict=True)
+    )
+    halved = [2 if n > m else 1 for n, m in zip(fine.shape, coarse.shape, strict=True)]
+    source = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, halved, strict=True))
+    coarse[box] = shrink(fine[source], halved)
+
+
+def _counts(array: Any) -> list[int]:
+    """Return how many chunks an array has along each dimension."""
+    return [-(-n // edge) for n, edge in zip(array.shape, array.chunks, strict=True)]
+
+
+def _open_levels(path: Path | str) -> tuple[Any, list[str], Callable[..., np.ndarray]]:
+    """Open an OME-Zarr: its group, the names of its levels, and what makes one out of the one above."""
+    found = read_attributes(Path(path))
     if found is None or "multiscales" not in found[1]:
         raise InputError(f"{path} is no OME-Zarr image: give the folder of one")
-    shrink = _stride if "image-label" in found[1] else _mean
     group = import_zarr().open_group(str(path), mode="r+")
     names = [dataset["path"] for dataset in found[1]["multiscales"][0]["datasets"]]
-    blocks = [
-        (above, below, box)
-        for above, below in pairwise(names)
-        for box in boxes(group[below].shape, group[below].chunks)
-    ]
-    for above, below, box in follow(blocks):
-        fine, coarse = group[above], group[below]
-        step = [2 if n > m else 1 for n, m in zip(fine.shape, coarse.shape, strict=True)]
-        source = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, step, strict=True))
-        coarse[box] = shrink(fine[source], step)
+    return group, names, _stride if "image-label" in found[1] else _mean
 
 
 def _stride(block: np.ndarray, step: list[int]) -> np.ndarray:

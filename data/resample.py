@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from zoo.data.boxes import Box
+
+MOST_READ = 2**24  # voxels of the volume that are held at once, unless one plane has more
+
+_Step = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def working_shape(shape: Sequence[int], spacing: Sequence[float], voxel_um: float) -> tuple[int, ...]:
@@ -50,7 +55,7 @@ def resample(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 def resample_box(
     read: Callable[[Box], np.ndarray], old: Sequence[int], new: Sequence[int], box: Box
 ) -> np.ndarray:
-    """Return a box of what `resample` makes of a volume, of which only what is needed is read.
+    """Return a box of what `resample` makes of a volume, of which only what is needed is read, part by part.
 
     Parameters
     ----------
@@ -66,6 +71,17 @@ def resample_box(
     float32 volume of the box' size
     """
     steps = [_between(*axis) for axis in zip(old, new, box, strict=True)]
+    (z_low, z_high, z_share), y, x = steps
+    plane = math.prod(int(high[-1] - low[0]) + 1 for low, high, _ in (y, x)) * (-(-old[0] // new[0]) + 1)
+    at_once = max(1, MOST_READ // plane)
+    found = np.empty([len(low) for low, _, _ in steps], np.float32)
+    for first in range(0, len(found), at_once):
+        some = slice(first, first + at_once)
+        found[some] = _interpolated(read, [(z_low[some], z_high[some], z_share[some]), y, x])
+    return found
+
+
+def _interpolated(read: Callable[[Box], np.ndarray], steps: Sequence[_Step]) -> np.ndarray:
     z, y, x = (slice(int(low[0]), int(high[-1]) + 1) for low, high, _ in steps)
     part = read((z, y, x)).astype(np.float32)
     for axis, (low, high, share) in enumerate(steps):
@@ -79,7 +95,7 @@ def resample_box(
     return part
 
 
-def _between(old: int, new: int, side: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _between(old: int, new: int, side: slice) -> _Step:
     """Return the old voxels below and above each new one, and the share of the latter."""
     at = np.clip((np.arange(side.start, side.stop) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.floor(at).astype(int)

@@ -145,7 +145,7 @@ def test_the_audit_finds_a_seam_that_was_cut_on_purpose(volume, tmp_path):
     array[:] = values
     found = audit(job, out, 4, least)
     assert found.f1 < 0.99
-    assert found.differing > 0.001
+    assert found.differing > 1e-4
 
 
 def test_a_damaged_chunk_is_named_and_the_rest_is_done(volume, whole, tmp_path, image):

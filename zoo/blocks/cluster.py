@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from zoo.blocks.engine import Outcome, Work, tried
+from zoo.blocks.engine import Outcome, Work, in_one_line, tried
 from zoo.errors import InputError
 
 AHEAD = 4  # pieces a worker that are handed out at once, so that no scheduler holds millions
@@ -35,7 +38,8 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
     Raises
     ------
     InputError
-        Where Dask is not installed, no scheduler answers, or the settings for SLURM are not understood.
+        Where Dask is not installed, no scheduler answers or stays, or the settings for SLURM are not
+        understood.
     """
     try:
         from dask.distributed import Client
@@ -43,7 +47,7 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
         raise InputError(f"--dask needs {fault.name}: pip install 'cellzoo[cluster]'") from None
     with ExitStack() as stack:
         try:
-            target = stack.enter_context(_start(where)) if "://" not in where else where
+            target = stack.enter_context(_start(where)) if "://" not in where else _listening(where)
             client = stack.enter_context(Client(target, timeout=WAIT, set_as_default=False))
         except (OSError, TimeoutError) as fault:
             raise InputError(
@@ -53,19 +57,23 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
         yield lambda work, numbers: _spread(client, work, numbers)
 
 
+def _listening(address: str) -> str:
+    """See that somebody listens at an address: Dask would knock for half a minute where nobody does."""
+    found = urlsplit(address)
+    if found.scheme in ("tcp", "tls") and found.hostname and found.port:
+        socket.create_connection((found.hostname, found.port), timeout=WAIT).close()
+    return address
+
+
 def _start(where: str) -> Any:
     kind, _, rest = where.partition(":")
     if kind == "local":
         from dask.distributed import LocalCluster
 
-        if rest and not (rest.isdecimal() and int(rest)):
-            raise InputError(f"--dask {where} is not understood: give local:2 for two workers")
         count = int(rest) if rest else os.cpu_count() or 1
         # memory is planned by us; Dask would pause workers that hold a network
         return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0")
-    if kind == "slurm":
-        return _slurm(Path(rest) if rest else None)
-    raise InputError(f"--dask {where} is not understood: give local:2, tcp://HOST:8786 or slurm:FILE.toml")
+    return _slurm(Path(rest) if rest else None)
 
 
 def _slurm(path: Path | None) -> Any:
@@ -87,23 +95,22 @@ def _spread(client: Any, work: Work, numbers: Iterable[int]) -> Iterator[Outcome
     from dask.distributed import as_completed
 
     waiting = iter(numbers)
-    futures = as_completed()
+    futures = as_completed(loop=client.loop)
     which = {}
 
     def hand_out(count: int) -> None:
-        for number, _ in zip(waiting, range(count), strict=False):
+        for number in islice(waiting, count):
             future = client.submit(tried, work, number, pure=False, retries=0)
             which[future.key] = number
             futures.add(future)
 
     hand_out(AHEAD * max(1, len(client.scheduler_info()["workers"])))
     for future in futures:
+        if future.cancelled():
+            raise InputError("the scheduler is gone: give the command again; what is done stays")
         number = which.pop(future.key)
         hand_out(1)
         fault = future.exception()
         if isinstance(fault, InputError):  # of a full disk: all stop
             raise fault
-        if fault is None:
-            yield future.result()
-        else:
-            yield Outcome(number, fault=f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}")
+        yield future.result() if fault is None else Outcome(number, fault=in_one_line(fault))

@@ -39,26 +39,33 @@ def here(work: Work, numbers: Iterable[int]) -> Iterator[Outcome]:
 
 
 def tried(work: Work, number: int) -> Outcome:
-    """Do a piece, up to three times.
+    """Do a piece, up to three times; bad input is as bad the next time.
 
     Raises
     ------
     InputError
         Where the disk is full: no other piece would fare better.
     """
-    for attempt in range(1, TRIES + 1):
+    said = ""
+    for _ in range(TRIES):
         try:
             return Outcome(number, tuple(work(number)))
-        except (InputError, OSError, MemoryError) as fault:
-            _stop_on_full_disk(fault)
-            return Outcome(number, fault=str(fault) or type(fault).__name__)
+        except InputError as fault:
+            stop_on_full_disk(fault)
+            return Outcome(number, fault=str(fault))
         except Exception as fault:
-            if attempt == TRIES:
-                return Outcome(number, fault=f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}")
-    raise AssertionError("not reached")
+            stop_on_full_disk(fault)
+            said = in_one_line(fault)
+    return Outcome(number, fault=said)
 
 
-def _stop_on_full_disk(fault: BaseException) -> None:
+def in_one_line(fault: BaseException) -> str:
+    """Say what was raised."""
+    return f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}".removesuffix(": ")
+
+
+def stop_on_full_disk(fault: BaseException) -> None:
+    """Raise `InputError` where a fault is, or comes from, a full disk."""
     cause = fault if isinstance(fault, OSError) else fault.__cause__
     if isinstance(cause, OSError) and cause.errno in DISK_FULL:
         raise InputError(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from zoo import registry
+from zoo.blocks.grid import Grid
 from zoo.blocks.store import Store
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, Shape, cut, grown
+from zoo.data.boxes import Box, Shape, grown
 from zoo.data.io import Spacing
 from zoo.data.volumes import Volume
 from zoo.entry import Entry
@@ -60,13 +61,13 @@ class Job:
         return registry.get(self.name)
 
     @property
-    def blocks(self) -> list[Box]:
+    def blocks(self) -> Grid:
         """All blocks, in scan order."""
-        return cut(self.volume.shape, self.block)
+        return Grid(self.volume.shape, self.block)
 
     def network(self, name: str) -> Network:
         """Return a network, loaded once a process."""
-        return _networks(self.name, self.weights)[name]
+        return load_networks(self.name, self.weights)[name]
 
     def shown(self, name: str) -> Spacing:
         """Return the voxel size that a network is shown, (z, y, x) in um."""
@@ -84,5 +85,6 @@ class Job:
 
 
 @lru_cache(maxsize=2)
-def _networks(name: str, weights: tuple[str, ...]) -> Mapping[str, Network]:
+def load_networks(name: str, weights: tuple[str, ...]) -> Mapping[str, Network]:
+    """Load the networks of a pipeline, once a process."""
     return open_networks(registry.get(name), weights)

@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 from zoo.blocks.job import Job
 from zoo.blocks.maps import probability_in
 from zoo.blocks.reader import Reader
-from zoo.data.boxes import Box, inside, touching
+from zoo.data.boxes import Box, inside
 from zoo.fusion.landscape import find_markers, flood_from
 from zoo.segment import as_bytes
 
@@ -52,18 +52,14 @@ def label_block(job: Job, number: int) -> list[str]:
     block = job.blocks[number]
     if job.store.table(OBJECTS, number) is not None and job.store.has(IDS, block, IDS, number):
         return []
-    for times in (1, 2, MOST_HALOS):
-        window = job.around(block, times)
-        labels, identifiers, mask, probability, centres = _flood(job, window)
-        core = inside(block, window)
-        larger = _reaches_rim(labels, mask, core, window, job.volume.shape)
-        if not larger:
-            break
-    found = identifiers[labels[core]]
-    reader = Reader(job.volume)
-    table = _measure(found, block, reader(block), probability[core], centres[core])
-    job.store.put(IDS, block, found, IDS, number)
-    job.store.put_table(OBJECTS, number, table | {"larger": np.array(larger)})
+    window, flooded, larger = _flood_with_room(job, block)
+    labels, identifiers, _, probability, centres = flooded
+    core = inside(block, window)
+    reader = Reader(job.volume, dark=0)
+    table = _measure(labels[core], identifiers, block, reader(block), probability[core], centres[core])
+    job.store.put(IDS, block, identifiers[labels[core]], IDS, number)
+    told = {"larger": np.array(larger), "unread": np.array(reader.faults, np.str_)}
+    job.store.put_table(OBJECTS, number, table | told)
     return reader.faults
 
 
@@ -73,6 +69,18 @@ def _maps(job: Job, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     centres = as_bytes(probability_in(job, needs["ndn"], box))
     probability = probability_in(job, needs["nsn"], box)
     return probability >= job.threshold, centres, as_bytes(probability)
+
+
+def _flood_with_room(job: Job, block: Box) -> tuple[Box, tuple[np.ndarray, ...], bool]:
+    """Flood a block with as many halos as its objects need; say in the end whether one needs still more."""
+    for times in (1, 2, MOST_HALOS):
+        window = job.around(block, times)
+        flooded = _flood(job, window)
+        larger = _reaches_rim(flooded[0], flooded[2], inside(block, window), window, job.volume.shape)
+        if not larger or times == MOST_HALOS:
+            return window, flooded, larger
+        del flooded  # before larger ones come
+    raise AssertionError("not reached")
 
 
 def _flood(job: Job, window: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -87,10 +95,11 @@ def _flood(job: Job, window: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 def _markers_in(job: Job, window: Box) -> np.ndarray:
     """Gather the markers of all blocks that a window has a part in; where nobody looked, look."""
     found = [np.empty((0, 3), np.int64)]
-    for number in touching(window, job.blocks):
-        if not job.store.marked(MARKERS, number):
-            mark_block(job, number)
+    for number in job.blocks.touching(window):
         table = job.store.table(MARKERS, number)
+        if table is None:
+            mark_block(job, number)
+            table = job.store.table(MARKERS, number)
         assert table is not None, f"the markers of block {number} are gone"
         at = table["at"]
         held = [(side.start <= p) & (p < side.stop) for p, side in zip(at.T, window, strict=True)]
@@ -117,25 +126,42 @@ def _reaches_rim(labels: np.ndarray, mask: np.ndarray, core: Box, window: Box, s
 
 
 def _measure(
-    found: np.ndarray, block: Box, image: np.ndarray, probability: np.ndarray, centres: np.ndarray
+    labels: np.ndarray,
+    identifiers: np.ndarray,
+    block: Box,
+    image: np.ndarray,
+    probability: np.ndarray,
+    centres: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Sum up each object's part in a block: what can be added to its other parts."""
-    numbers, flat = np.unique(np.append(0, found), return_inverse=True)  # 0 is there, and the first
-    labels = flat[1:].reshape(found.shape)
-    kept = np.arange(1, len(numbers))
-    count = np.bincount(labels.ravel(), minlength=len(numbers))[kept]
-    places = [
-        np.bincount(labels.ravel(), np.broadcast_to(way, found.shape).ravel(), len(numbers))[kept]
-        for way in np.ogrid[tuple(slice(side.start, side.stop) for side in block)]
-    ]
-    boxes = ndi.find_objects(labels, len(numbers) - 1) if len(kept) else []
+    """Sum up each object's part in a block, plane by plane: what can be added to its other parts."""
+    count = np.zeros(len(identifiers), np.int64)
+    places, (intensity, likely) = np.zeros((len(identifiers), 3)), np.zeros((2, len(identifiers)))
+    highest = np.zeros(len(identifiers), np.uint8)
+    y, x = np.mgrid[block[1], block[2]].reshape(2, -1)
+    for z, plane, light, sure, centre in zip(
+        range(block[0].start, block[0].stop), labels, image, probability, centres, strict=True
+    ):
+        here = np.flatnonzero(plane)
+        own = plane.ravel()[here]
+
+        def total(values: np.ndarray, own: np.ndarray = own) -> np.ndarray:
+            return np.bincount(own, values, len(identifiers))
+
+        found = np.bincount(own, minlength=len(identifiers))
+        count += found
+        places += np.stack([z * found, total(y[here]), total(x[here])], axis=1)
+        intensity += total(light.ravel()[here])
+        likely += total(sure.ravel()[here])
+        np.maximum.at(highest, own, centre.ravel()[here])
+    kept = np.flatnonzero(count)
+    boxes = [box for box in ndi.find_objects(labels, len(identifiers) - 1) if box is not None]
     ends = [[(s.start + b.start, s.stop + b.start) for s, b in zip(box, block, strict=True)] for box in boxes]
     return {
-        "id": numbers[kept],
-        "voxels": count,
-        "places": np.stack(places, axis=1),
+        "id": identifiers[kept],
+        "voxels": count[kept],
+        "places": places[kept],
         "box": np.array(ends, np.int64).reshape(-1, 3, 2),
-        "intensity": np.bincount(labels.ravel(), image.ravel(), len(numbers))[kept],
-        "probability": np.bincount(labels.ravel(), probability.ravel(), len(numbers))[kept] / 255,
-        "centre": np.asarray(ndi.maximum(centres, labels, kept)).reshape(-1) / 255,
+        "intensity": intensity[kept],
+        "probability": likely[kept] / 255,
+        "centre": highest[kept] / 255,
     }

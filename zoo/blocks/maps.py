@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import Any
 
 import numpy as np
 
 from zoo.blocks.job import Job
-from zoo.blocks.reader import Reader
+from zoo.blocks.reader import Reader, Unreadable
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, cut, inside, moved, touching
+from zoo.data.boxes import Box, cut, inside, moved
 from zoo.data.normalise import HIGH, LOW
 from zoo.data.tally import Tally
 from zoo.errors import InputError
@@ -40,12 +40,17 @@ def measure_levels(job: Job, name: str) -> list[str]:
     from zoo.models.frozen import measure_moments
 
     network, view, reader = job.network(name), job.view(name), Reader(job.volume)
-    tally, means, cubes = Tally(), [], cut(view.shape, (CUBE,) * 3)
-    cubes = cubes[:: -(-len(cubes) // MOST_CUBES)]
-    for cube in cubes:
-        values = view.read(reader, moved(cube, view.before))
+    tally, means, cubes, every = Tally(), [], [], cut(view.shape, (CUBE,) * 3)
+    for cube in every[:: -(-len(every) // MOST_CUBES)]:
+        try:
+            values = view.read(reader, moved(cube, view.before))
+        except Unreadable:  # it is among the reader's faults
+            continue
         tally.add(values)
         means.append(values.mean())
+        cubes.append(cube)
+    if not cubes:
+        raise Unreadable(reader.faults[0])
     low, high = tally.percentiles(LOW, HIGH) if network.recipe.scaling == "percentile" else (0.0, 0.0)
     if high <= low:
         low, high = tally.low, tally.high
@@ -95,7 +100,7 @@ def probability_in(job: Job, name: str, box: Box) -> np.ndarray:
         In 0 to 1.
     """
     view, step = job.view(name), f"maps-{name}"
-    for number in touching(view.needed(box), view.windows(job.windows[name])):
+    for number in view.windows(job.windows[name]).touching(view.needed(box)):
         if not job.store.marked(step, number):
             map_window(job, name, number)
     array = job.store.array(step)
@@ -124,14 +129,15 @@ def _map(job: Job, name: str, view: View, core: Box, reader: Reader) -> np.ndarr
     return np.array(probability[inside(core, window)])
 
 
-_ready: dict[tuple[Path, str], tuple[Any, float, float]] = {}  # in this process, by run and network
+_ready: dict[tuple[str, str], tuple[Any, float, float]] = {}  # in this process, by run and network
+MOST_READY = 4  # so that those of a long series do not pile up
 
 
 def _frozen(job: Job, name: str) -> tuple[Any, float, float]:
     """Return a network with the norms of a run, and the levels that become 0 and 1."""
     from zoo.models.frozen import freeze
 
-    key = job.store.path, name
+    key = job.store.token, name
     if key not in _ready:
         table = job.store.table(f"levels-{name}", 0)
         if table is None:
@@ -139,6 +145,10 @@ def _frozen(job: Job, name: str) -> tuple[Any, float, float]:
         layers = [text.removeprefix("mean ") for text in table if text.startswith("mean ")]
         moments = {layer: (table[f"mean {layer}"], table[f"variance {layer}"]) for layer in layers}
         low, high = (float(value) for value in table["levels"])
+        # windows at faces have shapes of their own: that each is traced once more is no news to users
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        while len(_ready) >= MOST_READY:
+            del _ready[next(iter(_ready))]
         _ready[key] = freeze(job.network(name).model, moments), low, high
     return _ready[key]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from zoo.blocks.job import Job
 from zoo.blocks.labels import IDS, MOST_HALOS, OBJECTS
 from zoo.data.boxes import Shape
 from zoo.data.write import smallest_unsigned
+from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
 
 NUMBERS, WRITTEN = "numbers", "written"
+AGAIN = "give the command again without --merge, and it is done anew"
 LABELS = "labels.ome.zarr"  # beside the folders of the frames, until it is whole
 
 
@@ -34,9 +36,9 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
         In the order of their numbers, which is that of their markers through the volume. The surface
         is not measured, nor what follows from it.
     """
-    tables = [job.store.table(OBJECTS, number) for number in done]
+    tables = [_objects(job, number) for number in done]
     parts = {
-        key: np.concatenate([table[key] for table in tables if table is not None])
+        key: np.concatenate([table[key] for table in tables])
         for key in ("id", "voxels", "places", "box", "intensity", "probability", "centre")
     }
     identifiers, owner = np.unique(parts["id"], return_inverse=True)
@@ -51,7 +53,7 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
     low, high = total("box", np.minimum)[:, :, 0], total("box", np.maximum)[:, :, 1]
     stays = voxels * np.prod(job.spacing) >= max(min_volume, 1e-9)
     numbers = np.where(stays, np.cumsum(stays), 0)
-    job.store.put_table(NUMBERS, 0, {"id": identifiers, "number": numbers})
+    _keep_numbers(job, {k: table["id"] for k, table in zip(done, tables, strict=True)}, identifiers, numbers)
     border = ((low == 0) | (high == job.volume.shape)).any(axis=1)
     z, y, x = (places / np.maximum(voxels, 1)[:, None] * job.spacing).T
     intensity, probability = (total(key) / np.maximum(voxels, 1) for key in ("intensity", "probability"))
@@ -76,10 +78,37 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
     ]
 
 
+def _objects(job: Job, number: int) -> dict[str, np.ndarray]:
+    table = job.store.table(OBJECTS, number)
+    if table is None:
+        raise InputError(f"the objects of block {number} are lost: {AGAIN}")
+    return table
+
+
+def _keep_numbers(
+    job: Job, blocks: Mapping[int, np.ndarray], identifiers: np.ndarray, numbers: np.ndarray
+) -> None:
+    """Keep the numbers of each block's objects; what was written by others is not done, and known first."""
+    forgotten = False
+    for number, own in blocks.items():
+        order = np.argsort(own)
+        table = {"id": own[order], "number": numbers[np.searchsorted(identifiers, own[order])]}
+        before = job.store.table(NUMBERS, number)
+        if before is None or not all(np.array_equal(before[key], table[key]) for key in table):
+            if not forgotten:
+                job.store.forget(WRITTEN)
+                forgotten = True
+            job.store.put_table(NUMBERS, number, table)
+
+
+def unread_in(job: Job, done: Sequence[int]) -> list[str]:
+    """Return what could not be read of the volume, whoever did the blocks."""
+    return list(dict.fromkeys(str(line) for number in done for line in _objects(job, number)["unread"]))
+
+
 def cut_objects(job: Job, done: Sequence[int]) -> list[str]:
     """Name the blocks that hold something larger than the widest halo, whose labels may end at a border."""
-    tables = {number: job.store.table(OBJECTS, number) for number in done}
-    larger = [number for number, table in tables.items() if table is not None and table["larger"]]
+    larger = [number for number in done if _objects(job, number)["larger"]]
     if not larger:
         return []
     where = ", ".join(f"{side.start} to {side.stop - 1}" for side in job.blocks[larger[0]])
@@ -100,14 +129,18 @@ def write_block(job: Job, number: int) -> list[str]:
     place = block if job.time is None else (job.time, *block)
     if job.store.has(out, place, WRITTEN, number):
         return []
-    table = job.store.table(NUMBERS, 0)
+    table = job.store.table(NUMBERS, number)
     assert table is not None, "numbers come first"
-    found = job.store.array(IDS)[block]
-    lookup, flat = np.unique(found, return_inverse=True)
-    at = np.searchsorted(table["id"], lookup).clip(max=max(len(table["id"]) - 1, 0))
-    known = table["id"][at] == lookup if len(table["id"]) else np.zeros(len(lookup), bool)
-    numbers = np.where(known, table["number"][at] if len(table["id"]) else 0, 0)
-    values = numbers[flat].reshape(found.shape).astype(job.store.array(out).dtype)
+    found = job.store.get(IDS, block, IDS, number)
+    if found is None:
+        raise InputError(f"the labels of block {number} are lost: {AGAIN}")
+    values = np.zeros(found.shape, job.store.array(out).dtype)
+    for plane, new in zip(found, values, strict=True):
+        held, flat = np.unique(plane, return_inverse=True)
+        numbers = np.zeros(len(held), np.int64)
+        known = held > 0
+        numbers[known] = table["number"][np.searchsorted(table["id"], held[known])]
+        new[...] = numbers[flat].reshape(plane.shape)
     job.store.put(out, place, values, WRITTEN, number)
     return []
 

@@ -16,10 +16,8 @@ from zoo.errors import InputError
 from zoo.forecast import bytes_needed
 from zoo.recipe import Recipe
 
-HALO_UM = (
-    32.0  # ours: more than the largest nucleus of a mouse embryo, which is 20 um wide, and half as much again
-)
-PROCESS = 0.9e9  # bytes that Python, TensorFlow and two compact networks take (docs/benchmarks.md)
+HALO_UM = 16.0  # ours: more than a late nucleus is wide; where an object goes on, more is looked at
+PROCESS = 1.3e9  # bytes that Python, TensorFlow and two compact networks take (docs/benchmarks.md)
 LABELLING = 56  # bytes a voxel of a block with its halo, at most (docs/benchmarks.md)
 LABELLING_SPEED = 4e-7  # seconds a voxel of a block with its halo, both passes (docs/benchmarks.md)
 BLOCKS = (512, 384, 256, 192, 128, 96, 64)  # edges that are tried, voxels

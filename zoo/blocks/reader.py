@@ -11,8 +11,19 @@ from zoo.errors import InputError
 SMALLEST = 32  # voxels: pieces of a damaged part are not made smaller
 
 
+class Unreadable(InputError):
+    """Nothing at all of a box can be read."""
+
+
 class Reader:
     """Reads boxes of a volume; what cannot be decoded is as dark as the darkest beside it, and named.
+
+    Parameters
+    ----------
+    volume
+        Where from.
+    dark
+        What a box is filled with of which nothing can be read; ``None`` makes that an error.
 
     Attributes
     ----------
@@ -20,8 +31,8 @@ class Reader:
         What could not be read, a line each.
     """
 
-    def __init__(self, volume: Volume) -> None:
-        self._volume = volume
+    def __init__(self, volume: Volume, dark: float | None = None) -> None:
+        self._volume, self._dark = volume, dark
         self.faults: list[str] = []
 
     def __call__(self, box: Box) -> np.ndarray:
@@ -30,7 +41,7 @@ class Reader:
         Raises
         ------
         InputError
-            Where it has values that are not finite, or nothing at all can be read.
+            Where it has values that are not finite, or (`Unreadable`) nothing at all can be read.
         """
         try:
             found = self._volume.read(box)
@@ -47,9 +58,9 @@ class Reader:
         found = np.zeros(size(box), self._volume.dtype)
         known = np.zeros(size(box), bool)
         self._fill(found, known, box, box)
-        if not known.any():
-            raise InputError("; ".join(self.faults))
-        found[~known] = found[known].min()
+        if not known.any() and self._dark is None:
+            raise Unreadable(self.faults[0])
+        found[~known] = found[known].min() if known.any() else self._dark
         return found
 
     def _fill(self, found: np.ndarray, known: np.ndarray, whole: Box, box: Box) -> None:

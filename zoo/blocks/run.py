@@ -16,10 +16,20 @@ from zoo.blocks.engine import Outcome, Work
 from zoo.blocks.job import Job
 from zoo.blocks.labels import IDS, OBJECTS, label_block, mark_block
 from zoo.blocks.maps import map_window, measure_levels
-from zoo.blocks.merge import LABELS, NUMBERS, WRITTEN, add_up, chunk_for, cut_objects, type_for, write_block
-from zoo.data.boxes import Shape, touching
-from zoo.data.omezarr import build_pyramid, create
-from zoo.errors import InputError
+from zoo.blocks.merge import (
+    LABELS,
+    WRITTEN,
+    add_up,
+    chunk_for,
+    cut_objects,
+    type_for,
+    unread_in,
+    write_block,
+)
+from zoo.data.boxes import Shape
+from zoo.data.ngff import import_zarr, is_omezarr, read_attributes
+from zoo.data.omezarr import add_labels, create, fill, pyramid
+from zoo.data.write import atomic_folder
 from zoo.evaluate.criteria import Nucleus
 
 Engine = Callable[[Work, Iterable[int]], Iterator[Outcome]]
@@ -79,11 +89,11 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
     Returns
     -------
     Report
-        Without nuclei.
+        Without nuclei. Where the levels of a network could not be measured, nothing else was done.
     """
     report, blocks = Report(), job.blocks
     own = share_of(len(blocks), share)
-    looked = sorted({k for number in own for k in touching(job.around(blocks[number]), blocks)})
+    looked = sorted({k for number in own for k in blocks.touching(job.around(blocks[number]))})
     seen = [job.around(blocks[number]) for number in looked]
     names = list(job.entry.needs.values())
 
@@ -91,20 +101,24 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
         for outcome in follow(step, len(numbers), engine(work, numbers)):
             report.unread += [line for line in outcome.unread if line not in report.unread]
             if outcome.fault:
-                report.failed.append(f"{step} {outcome.number}: {outcome.fault}")
+                report.failed.append(f"{_frame(job)}{step} {outcome.number}: {outcome.fault}")
 
     for name in names:
         do(f"levels of {name}", partial(_levels, job, name), [0])
-    if report.failed:
-        raise InputError(report.failed[0].split(": ", 1)[1])
+    if report.failed:  # all else needs them
+        return report
     for name in names:
         view = job.view(name)
         windows = view.windows(job.windows[name])
-        needed = sorted({k for box in seen for k in touching(view.needed(box), windows)})
+        needed = sorted({k for box in seen for k in windows.touching(view.needed(box))})
         do(f"maps of {name}", partial(map_window, job, name), needed)
     do("markers", partial(mark_block, job), looked)
     do("labels", partial(label_block, job), own)
     return report
+
+
+def _frame(job: Job) -> str:
+    return "" if job.time is None else f"frame {job.time}, "
 
 
 def _levels(job: Job, name: str, number: int) -> list[str]:
@@ -129,36 +143,62 @@ def merge_blocks(
     engine, follow, report
         As for `segment_blocks`, and what that returned.
     """
-    first, home = jobs[0], jobs[0].store.path.parent
-    changed = [_number(job, min_volume, report) for job in jobs]
-    place = home / LABELS
-    if any(changed) or not place.exists():
-        shutil.rmtree(place, ignore_errors=True)
-        shape = first.volume.shape if first.time is None else (len(jobs), *first.volume.shape)
-        kind = type_for(max((nucleus.label for nucleus in report.nuclei), default=0))
-        name, chunks = out.name.split(".")[0], chunk_for(first.block)
-        create(place, shape, kind, first.spacing, chunks=chunks, labels=True, name=name)
+    place = jobs[0].store.path.parent / LABELS
+    for job in jobs:
+        if done := _done(job):
+            report.nuclei += add_up(job, done, min_volume)
+            report.notes += cut_objects(job, done)
+            report.unread += [line for line in unread_in(job, done) if line not in report.unread]
+        if not report.failed and (left := missing(job)):  # no hole without a word
+            report.failed.append(f"{_frame(job)}{len(left)} blocks have no labels, the first is {left[0]}")
+    kind = type_for(max((nucleus.label for nucleus in report.nuclei), default=0))
+    if not place.exists() or jobs[0].store.array(f"../{LABELS}/0").dtype != kind:
         for job in jobs:
             job.store.forget(WRITTEN)
+        _make_labels(place, out, jobs, kind)
     for job in jobs:
         done = _done(job)
         for outcome in follow("writing", len(done), engine(partial(write_block, job), done)):
             if outcome.fault:
-                report.failed.append(f"writing {outcome.number}: {outcome.fault}")
-    build_pyramid(place)
+                report.failed.append(f"{_frame(job)}writing {outcome.number}: {outcome.fault}")
+    for level, count in pyramid(place).items():
+        for outcome in follow(
+            f"pyramid, level {level}", count, engine(partial(_fill, place, level), range(count))
+        ):
+            if outcome.fault:
+                report.failed.append(f"pyramid, level {level}: {outcome.fault}")
     _publish(place, out)
     for job in jobs:
         job.store.forget(WRITTEN)
 
 
-def _number(job: Job, min_volume: float, report: Report) -> bool:
-    """Give the objects of a frame their numbers; tell whether these are not what was written before."""
-    before = job.store.table(NUMBERS, 0)
-    report.nuclei += add_up(job, _done(job), min_volume)
-    report.notes += cut_objects(job, _done(job))
-    after = job.store.table(NUMBERS, 0)
-    assert after is not None
-    return before is None or not all(np.array_equal(before[key], after[key]) for key in after)
+def _fill(place: Path, level: str, number: int) -> list[str]:
+    fill(place, level, number)
+    return []
+
+
+def _make_labels(place: Path, out: Path, jobs: Sequence[Job], kind: np.dtype) -> None:
+    """Make the labels, empty; those that belong to an image are of its version."""
+    first, image = jobs[0], image_of(out)
+    found = None if image is None else read_attributes(image)
+    shape = first.volume.shape if first.time is None else (len(jobs), *first.volume.shape)
+    with atomic_folder(place) as part:
+        create(
+            part,
+            shape,
+            kind,
+            first.spacing,
+            version="0.5" if found is None else found[0],
+            chunks=chunk_for(first.block),
+            labels=True,
+            name=out.name.split(".")[0],
+        )
+
+
+def image_of(out: Path) -> Path | None:
+    """Return the OME-Zarr image that labels belong to by their place, ``IMAGE/labels/NAME``."""
+    image = out.parent.parent
+    return image if out.parent.name == "labels" and is_omezarr(image) else None
 
 
 def _done(job: Job) -> list[int]:
@@ -188,8 +228,6 @@ def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]
     folder
         Where to.
     """
-    from zoo.data.ngff import import_zarr
-
     zarr = import_zarr()
     for name, (padded, edge) in maps.items():
         chunks = [min(edge, n) for n in padded]
@@ -200,10 +238,13 @@ def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]
 
 
 def _publish(place: Path, out: Path) -> None:
-    """Put what is whole where it belongs; an older one is gone only then."""
+    """Put what is whole where it belongs, and name it there; an older one is gone only then."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    old = out.with_name(f"{out.name}.old")
+    old = place.with_name("replaced")
+    shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         os.replace(out, old)
     os.replace(place, out)
+    if (image := image_of(out)) is not None:
+        add_labels(image, out.name)
     shutil.rmtree(old, ignore_errors=True)

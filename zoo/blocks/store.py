@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from zoo.data.ngff import import_zarr
 from zoo.data.write import atomic
 from zoo.errors import InputError
 
-PLAN = "plan.json"
+PLAN, TOKEN = "plan.json", "run"
 Place = tuple[int | slice, ...]
 
 
@@ -40,8 +40,12 @@ class Store:
     @cached_property
     def plan(self) -> dict[str, Any]:
         """What the run was begun with."""
-        found: dict[str, Any] = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
-        return found
+        return read_plan(self.path / PLAN)
+
+    @property
+    def token(self) -> str:
+        """What no other run has, be it in the same folder."""
+        return str(self.plan[TOKEN])
 
     def array(self, name: str) -> Any:
         """Open an array of the run."""
@@ -52,15 +56,20 @@ class Store:
         self.array(array)[box] = values
         self._mark(step, number, zlib.crc32(np.ascontiguousarray(values).data))
 
-    def has(self, array: str, box: Place, step: str, number: int) -> bool:
-        """Tell whether a box was written, and is as it was written."""
+    def get(self, array: str, box: Place, step: str, number: int) -> np.ndarray | None:
+        """Read a box; ``None`` where it was not written, or is not as it was written."""
         mark = self._marked(step, number)
         if mark is None:
-            return False
+            return None
         try:
-            return zlib.crc32(np.ascontiguousarray(self.array(array)[box]).data) == mark
+            values = np.ascontiguousarray(self.array(array)[box])
         except Exception:  # a torn chunk: codecs raise nearly any type
-            return False
+            return None
+        return values if zlib.crc32(values.data) == mark else None
+
+    def has(self, array: str, box: Place, step: str, number: int) -> bool:
+        """Tell whether a box was written, and is as it was written."""
+        return self.get(array, box, step, number) is not None
 
     def put_table(self, step: str, number: int, table: Mapping[str, np.ndarray]) -> None:
         """Write a table, whole or not at all, and mark it."""
@@ -103,7 +112,24 @@ class Store:
             return None
 
 
-def open_store(path: Path, plan: Mapping[str, Any], fill: Callable[[Path], None]) -> Store:
+def read_plan(path: Path) -> dict[str, Any]:
+    """Read what a run was begun with.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise InputError(f"{path} is damaged ({fault}): give --overwrite to begin anew") from None
+    return found
+
+
+def open_store(
+    path: Path, plan: Mapping[str, Any], fill: Callable[[Path], None], free: Collection[str] = ()
+) -> Store:
     """Open the folder of a run, or make it; of several processes that do so at once one makes it.
 
     Parameters
@@ -114,6 +140,8 @@ def open_store(path: Path, plan: Mapping[str, Any], fill: Callable[[Path], None]
         What the run is to be, as JSON holds it.
     fill
         Makes the arrays in a folder that is given to it.
+    free
+        What of the plan may be other than asked for in a run that is there.
 
     Raises
     ------
@@ -125,7 +153,8 @@ def open_store(path: Path, plan: Mapping[str, Any], fill: Callable[[Path], None]
         try:
             part.mkdir(parents=True)
             fill(part)
-            (part / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+            told = {**plan, TOKEN: secrets.token_hex(8)}
+            (part / PLAN).write_text(json.dumps(told, indent=1), encoding="utf-8")
             os.rename(part, path)
         except OSError:
             if not (path / PLAN).is_file():  # else another process was the first
@@ -135,10 +164,11 @@ def open_store(path: Path, plan: Mapping[str, Any], fill: Callable[[Path], None]
     if not (path / PLAN).is_file():
         raise InputError(f"{path} is no unfinished run (no {PLAN}): move it away, or choose another --out")
     store = Store(path)
-    if store.plan != json.loads(json.dumps(plan)):
-        asked = json.loads(json.dumps(plan))
-        other = [key for key in asked if store.plan.get(key) != asked[key]]
-        shown = "; ".join(f"{key} {store.plan.get(key)} there, {asked[key]} now" for key in other[:3])
+    asked = {**json.loads(json.dumps(plan)), TOKEN: store.token}
+    other = [key for key in sorted(asked.keys() | store.plan) if store.plan.get(key) != asked.get(key)]
+    if not set(other) <= set(free):
+        other = [key for key in other if key not in free]
+        shown = "; ".join(f"{key} {store.plan.get(key)} there, {asked.get(key)} now" for key in other[:3])
         raise InputError(
             f"{path} is the unfinished run of another command ({shown}): repeat that one, or give "
             "--overwrite to begin anew"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.data.boxes import Box, Shape, cut, grown, moved
+from zoo.blocks.grid import Grid
+from zoo.data.boxes import Box, Shape, grown, moved
 from zoo.data.resample import resample_box, working_shape
 from zoo.recipe import Recipe
 
@@ -63,9 +64,9 @@ class View:
         """
         return min(7 * self.multiple - 4, MOST_HALO)
 
-    def windows(self, edge: int) -> list[Box]:
+    def windows(self, edge: int) -> Grid:
         """Cut the padded grid into cubes of an edge."""
-        return cut(self.padded, (edge,) * 3)
+        return Grid(self.padded, (edge, edge, edge))
 
     def window(self, core: Box) -> Box:
         """Return what the network must see to map a cube; whole pooled voxels."""

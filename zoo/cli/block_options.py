@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _SHARE = re.compile(r"(\d{1,7})/(\d{1,7})")
+_DASK = re.compile(r"local(:[1-9]\d{0,4})?|slurm(:.+)?|[a-z]+://.+")
 # What works on whole images only; a volume in blocks has the rest
 _WHOLE_ONLY = (
     "frames",
@@ -42,7 +44,7 @@ class Blocks:
     block: tuple[int, int, int] | None
     max_memory: float | None
     dask: str | None
-    shard: tuple[int, int]
+    shard: tuple[int, int] | None
     merge: bool
     plan: bool
     audit: int
@@ -63,8 +65,8 @@ def block_options() -> Option:
             audit: int,
             **others: Any,
         ) -> Any:
-            asked = Blocks(block, max_memory, dask, shard or (1, 1), merge, plan, audit)
-            if others["out"].suffix.lower() == ".zarr" or others["out"].parent.suffix.lower() == ".zarr":
+            asked = Blocks(block, max_memory, dask, shard, merge, plan, audit)
+            if in_zarr(others["out"]):
                 return command(blocks=asked, **others)
             context = click.get_current_context()
             for option in ("block", "max_memory", "dask", "shard", "merge", "plan", "audit"):
@@ -91,6 +93,7 @@ def block_options() -> Option:
             click.option(
                 "--dask",
                 metavar="local[:N]|ADDRESS|slurm[:FILE]",
+                callback=_read_dask,
                 help="Let Dask workers do the blocks: N processes here, a scheduler such as "
                 "tcp://host:8786, or jobs that SLURM starts.",
             ),
@@ -127,6 +130,14 @@ def _read_memory(ctx: click.Context, parameter: click.Parameter, value: str | No
     return float(match[1]) * _UNITS[match[2].upper()]
 
 
+def _read_dask(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _DASK.fullmatch(value):
+        raise InputError(
+            f"--dask {value} is not understood: give local:2, tcp://HOST:8786 or slurm:FILE.toml"
+        )
+    return value
+
+
 def _read_share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
@@ -136,8 +147,13 @@ def _read_share(ctx: click.Context, parameter: click.Parameter, value: str | Non
     return int(match[1]), int(match[2])
 
 
-def check_options(entry: Entry) -> None:
-    """Refuse entries and options that only whole images have.
+def in_zarr(out: Path) -> bool:
+    """Tell whether labels are to be an OME-Zarr, by their name or their place in one."""
+    return out.suffix.lower() == ".zarr" or any(above.suffix.lower() == ".zarr" for above in out.parents)
+
+
+def check_options(entry: Entry, blocks: Blocks, overwrite: bool) -> None:
+    """Refuse entries and options that only whole images have, and options that contradict each other.
 
     Raises
     ------
@@ -155,6 +171,13 @@ def check_options(entry: Entry) -> None:
                 f"--{option.replace('_', '-')} is for images that fit into the memory: leave it out, or "
                 "give a folder as --out"
             )
+    apart = blocks.shard is not None or blocks.merge
+    if blocks.merge and blocks.shard is not None:
+        raise InputError("--merge joins what all shards have done: leave --shard out")
+    if apart and overwrite:
+        raise InputError("--overwrite would remove what other shards have done: remove it yourself")
+    if blocks.audit and blocks.shard is not None:
+        raise InputError("--audit looks at all blocks: give it with --merge")
 
 
 def workers(dask: str | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,22 +9,23 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import click
 from rich.console import Console
 
-from zoo.blocks.engine import Outcome, here
-from zoo.blocks.job import Job
+from zoo.blocks.engine import here, stop_on_full_disk
+from zoo.blocks.job import Job, load_networks
 from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds
-from zoo.blocks.run import Engine, Report, make_arrays, merge_blocks, missing, segment_blocks
-from zoo.blocks.store import PLAN, open_store
+from zoo.blocks.run import Engine, Follow, Report, make_arrays, merge_blocks, missing, segment_blocks
+from zoo.blocks.store import PLAN, open_store, read_plan
 from zoo.blocks.view import View
 from zoo.cli.block_options import Blocks, check_options, workers
-from zoo.cli.options import SPACING_FROM, check_writable, make_console, tell_weights
+from zoo.cli.block_places import Places, check_places, removed_if_empty
+from zoo.cli.block_progress import Follower, expected_seconds
+from zoo.cli.options import SPACING_FROM, make_console, tell_weights
+from zoo.data.boxes import Shape
 from zoo.data.io import Spacing, resolve_spacing
-from zoo.data.ngff import is_omezarr
 from zoo.data.volumes import Volume, open_volume
 from zoo.entry import Entry
 from zoo.errors import InputError
@@ -34,9 +34,7 @@ from zoo.familiar import magnification, rescaled
 from zoo.forecast import SHARE, bytes_free
 from zoo.recipe import Recipe
 from zoo.segment import Network
-from zoo.weights import choose_threshold, describe_weights, open_networks
-
-LOG_EVERY = 30.0  # seconds between two lines where there is no terminal
+from zoo.weights import choose_threshold, describe_weights, find_runs
 
 
 def predict_blocks(
@@ -53,60 +51,78 @@ def predict_blocks(
     overwrite: bool,
 ) -> None:
     """Segment a volume by blocks, into an OME-Zarr of labels."""
-    check_options(entry)
-    home = out.with_name(f"{out.name}.partial")
-    check_place(out, home, overwrite)
+    check_options(entry, blocks, overwrite)
+    places = Places.of(out)
+    check_places(places, images, overwrite)
+    if blocks.merge and not places.home.exists():
+        raise InputError(f"there is nothing to merge, as no shard has begun in {places.home}")
     console = make_console()
     volume, um = _open(entry, images, spacing, channel, console)
     tell_weights(entry, weights, console)
-    networks = open_networks(entry, weights)
+    chosen = _absolute(entry, weights)
+    networks = load_networks(entry.name, chosen)
     views = _views(volume, um, networks, diameter)
-    plan = _plan(volume, um, views, blocks, home)
+    plan = _plan(volume, um, views, blocks, None if overwrite else places.home)
     if blocks.plan:
         _tell(volume, um, plan, views, networks)
         return
     settings = {"threshold": choose_threshold(entry, weights, threshold), "diameter": diameter}
-    jobs = _jobs(entry, volume, um, weights, settings, plan, views, home)
     if min_volume is None:
         seen = networks[entry.needs["nsn"]].objects
         min_volume = (
             entry.subject.min_volume / (1.0 if diameter is None else magnification(diameter, seen)) ** 3
         )
+    if overwrite:
+        shutil.rmtree(places.home, ignore_errors=True)
+    try:
+        with removed_if_empty(places.home, blocks):
+            begun = places.home.exists()
+            jobs = _jobs(entry, volume, um, chosen, settings, plan, blocks, views, places.home)
+            if begun:
+                _tell_done(jobs, places.home, console)
+            seconds = expected_seconds(
+                volume.shape,
+                plan_of(jobs[0].store.plan),
+                views,
+                len(jobs),
+                blocks.merge,
+                blocks.shard is not None,
+            )
+            with Follower(console, seconds, len(jobs)) as follow:
+                report = _run(entry, jobs, places, blocks, min_volume, follow, console)
+    except OSError as fault:
+        stop_on_full_disk(fault)
+        raise
+    _finish(report, places.home, console, keep=blocks.shard is not None)
+
+
+def _run(
+    entry: Entry,
+    jobs: Sequence[Job],
+    places: Places,
+    blocks: Blocks,
+    min_volume: float,
+    follow: Follow,
+    console: Console,
+) -> Report:
+    """Do the steps that are asked for."""
     report = Report()
-    follow = partial(_follow, console)
+    if blocks.merge:
+        _check_all(jobs)
     with _engine(blocks, console) as engine:
         for job in () if blocks.merge else jobs:
-            report.add(segment_blocks(job, engine, follow, blocks.shard))
-        if blocks.shard != (1, 1):
+            report.add(segment_blocks(job, engine, follow, blocks.shard or (1, 1)))
+        if report.failed and all("levels of" in line for line in report.failed) and not _any(jobs):
+            raise InputError(report.failed[0].split(": ", 1)[1])
+        if blocks.shard is not None:
             console.print(f"shard {blocks.shard[0]} of {blocks.shard[1]} is done: when all are, give --merge")
-        else:
-            _check_all(jobs, blocks)
-            merge_blocks(jobs, out, min_volume, engine, follow, report)
-            stem = out.name.removesuffix(".zarr").removesuffix(".ome")
-            write_criteria(out.with_name(f"{stem}_criteria.csv"), report.nuclei)
-            console.print(f"{len(report.nuclei):,} {entry.subject.objects}; labels are in {out}")
-            if blocks.audit:
-                _audit(jobs, out, blocks.audit, min_volume, console)
-    _finish(report, home, console, keep=blocks.shard != (1, 1))
-
-
-def check_place(out: Path, home: Path, overwrite: bool) -> None:
-    """Refuse to replace what is there; with ``--overwrite`` an unfinished run is begun anew, too.
-
-    Raises
-    ------
-    InputError
-        Where something is in the way.
-    """
-    check_writable(out.parent)
-    if overwrite:
-        if home.exists() and not any(home.glob(f"*/{PLAN}")):
-            raise InputError(f"{home} is no unfinished run, so it is not removed: move it away")
-        shutil.rmtree(home, ignore_errors=True)
-    elif out.exists() and not home.exists():
-        raise InputError(f"{out} exists: choose another place, or give --overwrite to replace it")
-    if out.exists() and not is_omezarr(out):
-        raise InputError(f"{out} is no OME-Zarr, so it is not replaced: choose another place")
+            return report
+        merge_blocks(jobs, places.out, min_volume, engine, follow, report)
+    write_criteria(places.criteria, report.nuclei)
+    console.print(f"{len(report.nuclei):,} {entry.subject.objects}; labels are in {places.out}")
+    if blocks.audit:
+        _audit(jobs, places.out, blocks.audit, min_volume, console)
+    return report
 
 
 def _open(
@@ -118,7 +134,7 @@ def _open(
 ) -> tuple[Volume, Spacing]:
     if len(images) > 1:
         raise InputError(f"{len(images)} images into one OME-Zarr: give one image at a time")
-    volume = open_volume(images[0], channel=channel)
+    volume = open_volume(images[0].absolute(), channel=channel)
     um, told_by = resolve_spacing(volume.spacing, spacing, entry.inputs.spacing_um or (1.0, 1.0, 1.0))
     frames = f"{volume.times} frames of " if volume.series else ""
     shown = " x ".join(f"{edge:g}" for edge in um)
@@ -127,6 +143,12 @@ def _open(
         f"{SPACING_FROM[told_by]}"
     )
     return volume, um
+
+
+def _absolute(entry: Entry, weights: Sequence[str]) -> tuple[str, ...]:
+    """Name all weights by where they are: workers elsewhere look for ``runs`` in other folders."""
+    runs = find_runs(entry, weights)
+    return tuple(f"{part}={runs[name].absolute()}" for part, name in entry.networks.items())
 
 
 def _views(
@@ -143,15 +165,30 @@ def _views(
 
 
 def _plan(
-    volume: Volume, um: Spacing, views: Mapping[str, tuple[View, Recipe]], blocks: Blocks, home: Path
+    volume: Volume, um: Spacing, views: Mapping[str, tuple[View, Recipe]], blocks: Blocks, home: Path | None
 ) -> Plan:
-    """Choose how to cut, or go on as an unfinished run was cut."""
-    begun = next(home.glob(f"*/{PLAN}"), None)
-    if begun is not None and blocks.block is None and blocks.max_memory is None:
-        told = json.loads(begun.read_text(encoding="utf-8"))
-        return Plan(tuple(told["block"]), tuple(told["halo"]), told["windows"], told["memory"])
-    memory = SHARE * bytes_free() if blocks.max_memory is None else blocks.max_memory
-    return make_plan(volume.shape, um, views, memory / workers(blocks.dask), blocks.block)
+    """Choose how to cut, or go on as an unfinished run was cut, where that is what was asked for.
+
+    What is free changes from one start to the next, and from one shard's computer to another's.
+    """
+    free = blocks.max_memory is None
+    memory = (SHARE * bytes_free() if blocks.max_memory is None else blocks.max_memory) / workers(blocks.dask)
+    if home is not None and (begun := next(home.glob(f"[!.]*/{PLAN}"), None)) is not None:
+        told = plan_of(read_plan(begun))
+        wanted = told.block if blocks.block is None else _within(blocks.block, volume)
+        if wanted == told.block and (free or told.memory <= memory):
+            return told
+    return make_plan(volume.shape, um, views, memory, blocks.block)
+
+
+def plan_of(told: Mapping[str, Any]) -> Plan:
+    """Return how a run was cut, from what it was begun with."""
+    return Plan(tuple(told["block"]), tuple(told["halo"]), told["windows"], told["memory"])
+
+
+def _within(block: Shape, volume: Volume) -> Shape:
+    z, y, x = (min(edge, n) for edge, n in zip(block, volume.shape, strict=True))
+    return z, y, x
 
 
 def _jobs(
@@ -161,10 +198,14 @@ def _jobs(
     weights: tuple[str, ...],
     settings: Mapping[str, Any],
     plan: Plan,
+    blocks: Blocks,
     views: Mapping[str, tuple[View, Recipe]],
     home: Path,
 ) -> list[Job]:
-    """Make or open the folder of each frame, and say what is to be done there."""
+    """Make or open the folder of each frame, and say what is to be done there.
+
+    Of several shards that begin at once one is the first; the others cut as it did, whatever they have free.
+    """
     told = {
         "image": str(volume.source.resolve()),
         "shape": volume.shape,
@@ -173,19 +214,26 @@ def _jobs(
         "model": entry.name,
         **describe_weights(entry, weights),
         **settings,
-        **asdict(plan),
     }
-    maps = {name: (view.padded, plan.windows[name]) for name, (view, _) in views.items()}
-    fill = partial(make_arrays, plan.block, volume.shape, maps)
+    free = {"windows", "memory"} if blocks.max_memory is None else set()
     jobs = []
     for time in range(volume.times):
+        maps = {name: (view.padded, plan.windows[name]) for name, (view, _) in views.items()}
+        fill = partial(make_arrays, plan.block, volume.shape, maps)
+        store = open_store(
+            home / f"t{time:04d}",
+            told | asdict(plan),
+            fill,
+            free | {"block"} if free and blocks.block is None else free,
+        )
+        plan = plan_of(store.plan)
         jobs.append(
             Job(
                 name=entry.name,
                 weights=weights,
                 volume=volume.at(time),
                 spacing=um,
-                store=open_store(home / f"t{time:04d}", told, fill),
+                store=store,
                 block=plan.block,
                 halo=plan.halo,
                 windows=plan.windows,
@@ -196,13 +244,24 @@ def _jobs(
     return jobs
 
 
-def _check_all(jobs: Sequence[Job], blocks: Blocks) -> None:
+def _check_all(jobs: Sequence[Job]) -> None:
     left = [number for job in jobs for number in missing(job)]
-    if blocks.merge and left:
+    if left:
         raise InputError(
             f"{len(left)} blocks have no labels yet, of which the first is {left[0]}: run the shards that "
-            "are missing, then --merge"
+            "are missing, or leave --merge out to do them here"
         )
+
+
+def _any(jobs: Sequence[Job]) -> bool:
+    """Tell whether any block has labels."""
+    return any(len(missing(job)) < len(job.blocks) for job in jobs)
+
+
+def _tell_done(jobs: Sequence[Job], home: Path, console: Console) -> None:
+    every = sum(len(job.blocks) for job in jobs)
+    left = sum(len(missing(job)) for job in jobs)
+    console.print(f"going on with the unfinished run in {home}: {every - left} of {every} blocks have labels")
 
 
 @contextmanager
@@ -215,24 +274,6 @@ def _engine(blocks: Blocks, console: Console) -> Iterator[Engine]:
 
     with cluster(blocks.dask, console.print) as engine:
         yield engine
-
-
-def _follow(console: Console, step: str, total: int, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Show how far a step is: a bar on a terminal, else a line now and then."""
-    if console.is_terminal:
-        from rich.progress import track
-
-        yield from track(outcomes, description=step, total=total, console=console)
-        return
-    begun = told = monotonic()
-    for count, outcome in enumerate(outcomes, start=1):
-        yield outcome
-        now = monotonic()
-        if now - told >= LOG_EVERY or count == total:
-            left = (now - begun) / count * (total - count)
-            speed = count / max(now - begun, 1e-3) * 60
-            console.print(f"{step}: {count} of {total}, {speed:.1f} a minute, about {left / 60:.0f} min left")
-            told = now
 
 
 def _tell(

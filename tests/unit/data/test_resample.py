@@ -154,3 +154,19 @@ def test_no_more_is_read_than_a_box_needs():
 
     resample_box(read, (100, 100, 100), (50, 100, 200), (slice(10, 20), slice(10, 20), slice(10, 20)))
     assert asked == [(slice(20, 40), slice(10, 21), slice(4, 11))]
+
+
+def test_a_large_box_is_read_part_by_part(monkeypatch):
+    monkeypatch.setattr("zoo.data.resample.MOST_READ", 500)
+    volume = np.random.default_rng(0).normal(size=(30, 12, 12)).astype(np.float32)
+    asked = []
+
+    def read(box):
+        asked.append([side.stop - side.start for side in box])
+        return volume[box]
+
+    new = (11, 9, 14)
+    found = resample_box(read, volume.shape, new, tuple(slice(0, n) for n in new))
+    np.testing.assert_allclose(found, resample(volume, new), atol=1e-6)
+    assert len(asked) > 5
+    assert max(np.prod(size) for size in asked) <= 720  # 5 planes, as one of the result may need
