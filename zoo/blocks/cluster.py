@@ -17,6 +17,7 @@ from zoo.errors import InputError
 
 AHEAD = 4  # pieces a worker that are handed out at once, so that no scheduler holds millions
 WAIT = 30  # seconds for a scheduler to answer
+GPUS = Path("/proc/driver/nvidia/gpus")  # one folder each
 
 
 @contextmanager
@@ -53,8 +54,25 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
             raise InputError(
                 f"no scheduler answers at {where} ({fault}): start it with 'dask scheduler', or give local:2"
             ) from None
+        if where.startswith("local"):
+            client.run(take_gpu)
         tell(f"Dask dashboard: {client.dashboard_link}")
         yield lambda work, numbers: _spread(client, work, numbers)
+
+
+def take_gpu(dask_worker: Any) -> None:
+    """Give a worker the GPU of its number, before it loads TensorFlow; where there are none, nothing.
+
+    Parameters
+    ----------
+    dask_worker
+        Of a `LocalCluster`, whose workers are named 0, 1, 2.
+    """
+    held = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = len(list(GPUS.glob("*")))
+    devices = held.split(",") if held else [str(number) for number in range(count)]
+    if len(devices) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(dask_worker.name) % len(devices)]
 
 
 def _listening(address: str) -> str:
@@ -98,18 +116,20 @@ def _spread(client: Any, work: Work, numbers: Iterable[int]) -> Iterator[Outcome
     futures = as_completed(loop=client.loop)
     which = {}
 
-    def hand_out(count: int) -> None:
-        for number in islice(waiting, count):
+    def fill() -> None:
+        """Keep all workers busy, those too that came later."""
+        room = AHEAD * max(1, len(client.nthreads())) - len(which)
+        for number in islice(waiting, max(room, 0)):
             future = client.submit(tried, work, number, pure=False, retries=0)
             which[future.key] = number
             futures.add(future)
 
-    hand_out(AHEAD * max(1, len(client.scheduler_info()["workers"])))
+    fill()
     for future in futures:
         if future.cancelled():
             raise InputError("the scheduler is gone: give the command again; what is done stays")
         number = which.pop(future.key)
-        hand_out(1)
+        fill()
         fault = future.exception()
         if isinstance(fault, InputError):  # of a full disk: all stop
             raise fault

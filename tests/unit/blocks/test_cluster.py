@@ -129,3 +129,26 @@ def test_a_client_of_the_user_is_left_alone(scheduler):
         run(scheduler, lambda number: [], range(3))
         assert mine.status == "running"
         assert mine.submit(abs, -3).result() == 3
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+
+def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GPUS", tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    module.take_gpu(Named(1))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""  # no GPU
+    for number in range(3):
+        (tmp_path / f"0000:{number}").mkdir()
+    taken = []
+    for name in (0, 1, 4):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        module.take_gpu(Named(name))
+        taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert taken == ["0", "1", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    module.take_gpu(Named(1))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
