@@ -3,7 +3,7 @@
 python benchmarks/bench_blocks.py [--edges 128,256,512] [--memory 4GB] [--workers 256] [--folder DIR]
 
 Each volume is a synthetic tissue, cubes of 0.5 um (made once in DIR); each run is a process of its own, with
-one thread for the networks. What a volume of 32³ takes, which is mostly the start of Python and TensorFlow, is
+one thread for the networks. What a volume of 32³ takes, mostly the start of Python and TensorFlow, is
 taken off for the exponents. Peak memory is the largest resident set of the processes, by the system's count.
 """
 

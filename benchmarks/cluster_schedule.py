@@ -33,6 +33,7 @@ class Step:
     written: float
     seconds: float
     gpu: float = 0.0  # of the seconds, those on the GPU
+    again: float = 0.0  # of the seconds, those that decode what was decoded before
     alone: bool = False  # one process does it, whatever the others do
 
     @property

@@ -2,7 +2,7 @@
 
 python benchmarks/simulate_cluster.py [--gpus 1,8,64] [--edge 17100] ...
 
-It prints markdown tables in about ten seconds; nothing is segmented. Blocks, windows and what they read are
+It prints markdown tables in a minute or so; nothing is segmented. Blocks, windows and what they read are
 counted by the project's own code, axis by axis: a sum over the boxes of a grid is a product of sums over its
 axes. What a piece takes is assumed; each assumption is an option.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,8 +26,9 @@ from zoo.blocks.maps import CUBE, MOST_CUBES, SAMPLE
 from zoo.blocks.merge import chunk_for
 from zoo.blocks.plan import LABELLING_SPEED, Plan, make_plan
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, Shape, grown, moved, size
-from zoo.data.omezarr import CHUNKS
+from zoo.data.boxes import Box, Shape, grown, size
+from zoo.data.omezarr import CHUNKS, SMALLEST_EDGE
+from zoo.data.resample import MOST_READ, resample_box
 from zoo.recipe import Recipe
 
 Views = Mapping[str, tuple[View, Recipe]]
@@ -48,38 +50,68 @@ def along(view: View, axis: int) -> View:
     return replace(view, volume=n, shape=m, padded=p, before=(view.before[axis], 0, 0))
 
 
-def asked(view: View, box: Box, chunk: int) -> int:
-    """Count the voxels of the volume's chunks, along the first axis, that a box of the padded grid needs."""
-    boxes: list[Box] = []
+@dataclass(frozen=True)
+class Reads:
+    """What boxes of a padded grid need of the volume, all of them together."""
+
+    voxels: int
+    chunks: int  # voxels of the chunks that hold them, each chunk once a box
+    decoded: int  # the same, each chunk once for each part that a box is read in
+
+
+def asked(view: View, side: slice, chunk: int, at_once: int) -> tuple[int, int]:
+    """Count what is read along the first axis, so many planes of a box at once: voxels, those of chunks."""
+    low, high = max(side.start - view.before[0], 0), min(side.stop - view.before[0], view.shape[0])
+    parts: list[Box] = []
 
     def record(part: Box) -> np.ndarray:
-        boxes.append(part)
+        parts.append(part)
         return np.zeros(size(part), np.uint16)
 
-    view.read(record, box)
-    return covered(boxes[0][0], chunk, view.volume[0])
+    one, old, new = slice(0, 1), (view.volume[0], 1, 1), (view.shape[0], 1, 1)
+    for first in range(low, high, at_once):
+        resample_box(record, old, new, (slice(first, min(first + at_once, high)), one, one))
+    return sum(size(part)[0] for part in parts), sum(covered(p[0], chunk, view.volume[0]) for p in parts)
 
 
-def count_maps(view: View, edge: int) -> tuple[int, int, int]:
-    """Count windows, working voxels that the network is shown, and the volume's voxels that are decoded."""
-    shown = read = 1
-    for axis in range(3):
-        line = along(view, axis)
-        windows = [line.window(core) for core in line.windows(edge)]
-        shown *= sum(size(window)[0] for window in windows)
-        read *= sum(asked(line, window, CHUNKS[axis]) for window in windows)
-    return len(view.windows(edge)), shown, read
+def count_reads(view: View, sides: Sequence[Sequence[slice]]) -> Reads:
+    """Count what is read for all boxes that sides along the axes make: `resample_box` cuts them along z."""
+    lines = [along(view, axis) for axis in range(3)]
+    z, y, x = (
+        [asked(line, side, chunk, line.shape[0]) for side in row]
+        for line, row, chunk in zip(lines, sides, CHUNKS, strict=True)
+    )
+    planes = -(-view.volume[0] // view.shape[0]) + 1  # of the volume for one of the box, as it reckons
+    found: Counter[int] = (
+        Counter()
+    )  # voxels of chunks of a plane, by how many planes of a box are made at once
+    for high, rows in y:
+        for wide, columns in x:
+            found[max(1, MOST_READ // (high * wide * planes))] += rows * columns
+    decoded = sum(
+        count * sum(asked(lines[0], side, CHUNKS[0], at_once)[1] for side in sides[0])
+        for at_once, count in found.items()
+    )
+    voxels, chunks = (math.prod(sum(side[i] for side in row) for row in (z, y, x)) for i in (0, 1))
+    return Reads(voxels, chunks, decoded)
 
 
-def count_levels(view: View) -> float:
-    """Count the volume's voxels that are decoded for the levels of a network: of cubes of mean size."""
-    cubes, total = Grid(view.shape, (CUBE, CUBE, CUBE)), 1
-    for axis in range(3):
-        line = along(view, axis)
-        boxes = Grid(line.shape, (CUBE, 1, 1))
-        total *= sum(asked(line, moved(box, line.before), CHUNKS[axis]) for box in boxes)
-    stride = -(-len(cubes) // MOST_CUBES)
-    return total / len(cubes) * (-(-len(cubes) // stride) + SAMPLE)
+def count_maps(view: View, edge: int) -> tuple[int, int, Reads]:
+    """Count windows, working voxels that the network is shown, and what is read for them."""
+    lines = [along(view, axis) for axis in range(3)]
+    sides = [[line.window(core)[0] for core in line.windows(edge)] for line in lines]
+    shown = math.prod(sum(side.stop - side.start for side in row) for row in sides)
+    return len(view.windows(edge)), shown, count_reads(view, sides)
+
+
+def count_levels(view: View) -> tuple[float, Reads]:
+    """Return the share of a network's cubes that its levels are taken from, and what all would need."""
+    cubes = Grid(view.shape, (CUBE, CUBE, CUBE))
+    sides = [
+        [slice(box[0].start + before, box[0].stop + before) for box in Grid((n, 1, 1), (CUBE, 1, 1))]
+        for n, before in zip(view.shape, view.before, strict=True)
+    ]
+    return (min(len(cubes), MOST_CUBES) + SAMPLE) / len(cubes), count_reads(view, sides)
 
 
 @dataclass(frozen=True)
@@ -110,8 +142,8 @@ def count_files(plan: Plan, shape: Shape, views: Views) -> int:
     """Count the files of a run's folder at its end: chunks of maps and identifiers, tables and marks."""
     blocks = len(Grid(shape, plan.block))
     windows = sum(len(view.windows(plan.windows[name])) for name, (view, _) in views.items())
-    # a window is a chunk and a mark; a block two tables and their marks, and the marks of ids and of writing
-    return len(Grid(shape, chunk_for(plan.block))) + 2 * windows + 6 * blocks
+    # a window is a chunk and a mark; a block three tables and their marks, and those of ids and of writing
+    return len(Grid(shape, chunk_for(plan.block))) + 2 * windows + 8 * blocks
 
 
 def network_steps(given: argparse.Namespace, plan: Plan, views: Views, voxels: int) -> list[Step]:
@@ -119,17 +151,44 @@ def network_steps(given: argparse.Namespace, plan: Plan, views: Views, voxels: i
     levels, maps = [], []
     for name, (view, recipe) in views.items():
         windows, shown, read = count_maps(view, plan.windows[name])
-        working, decoded = math.prod(view.padded), count_levels(view)
-        gpu = shown * recipe.base / 8 / given.network / given.gpu
-        levels.append(Step(f"levels {name}", 1, 2 * decoded, 0, given.reading * decoded, alone=True))
-        out = 2 * given.packed_maps * working
-        maps.append(Step(f"maps {name}", windows, 2 * read, out, given.reading * read + gpu, gpu))
+        share, cubes = count_levels(view)
+        time = share * reading(given, cubes)
+        levels.append(Step(f"levels {name}", 1, 2 * share * cubes.chunks, 0, time, alone=True))
+        working, gpu = math.prod(view.padded), shown * recipe.base / 8 / given.network / given.gpu
+        maps.append(
+            Step(
+                f"maps {name}",
+                windows,
+                2 * read.chunks,
+                2 * given.packed_maps * working,
+                reading(given, read) + gpu,
+                gpu,
+                given.decoding * (read.decoded - read.chunks),
+            )
+        )
         print(
             f"- {name}: {working:.3g} working voxels of {recipe.voxel_um:g} um in {windows:,} windows of "
             f"{plan.windows[name]}, halo {view.halo}: {shown / working:.2f} times as many are shown; "
-            f"{read / voxels:.2f} times the volume is decoded"
+            f"{read.chunks / voxels:.2f} times the volume is read, {read.decoded / voxels:.2f} times decoded"
         )
     return levels + maps
+
+
+def reading(given: argparse.Namespace, reads: Reads) -> float:
+    """Return the seconds that reading takes one process."""
+    return given.decoding * reads.decoded + given.resampling * reads.voxels
+
+
+def pyramid_steps(given: argparse.Namespace, plan: Plan, shape: Shape) -> list[Step]:
+    """Return the steps of the levels below the largest; a piece is a chunk."""
+    packed, chunks, steps, fine = 4 * given.packed_labels, chunk_for(plan.block), [], shape
+    while max(fine) > SMALLEST_EDGE:
+        z, y, x = (-(-n // 2) for n in fine)
+        pieces = math.prod(-(-n // min(chunk, n)) for n, chunk in zip((z, y, x), chunks, strict=True))
+        above, name = math.prod(fine), f"pyramid, level {len(steps) + 1}"
+        steps.append(Step(name, pieces, packed * above, packed * z * y * x, given.shrinking * above))
+        fine = z, y, x
+    return steps
 
 
 def block_steps(given: argparse.Namespace, plan: Plan, views: Views, shape: Shape) -> list[Step]:
@@ -144,8 +203,9 @@ def block_steps(given: argparse.Namespace, plan: Plan, views: Views, shape: Shap
     seen = 2 * given.packed_maps * looks.maps
     ids, final = 8 * given.packed_labels * voxels, 4 * given.packed_labels * voxels
     time, tables = LABELLING_SPEED * looks.voxels, MARKER * nuclei * looks.tables / looks.blocks
-    numbers = looks.blocks * NUMBER * nuclei  # each block loads all of them
+    numbers = NUMBER * parts  # each block has its own
     writing = given.writing * voxels + numbers / given.loading
+    adding = given.adding * nuclei + given.saving * looks.blocks
     files = count_files(plan, shape, views)
     return [
         Step("markers", looks.blocks, seen, MARKER * nuclei, given.marking * time),
@@ -156,25 +216,19 @@ def block_steps(given: argparse.Namespace, plan: Plan, views: Views, shape: Shap
             ids + OBJECT * parts,
             (1 - given.marking) * time,
         ),
-        Step("numbering", 1, 3 * OBJECT * parts, NUMBER * nuclei, given.adding * nuclei, alone=True),
+        Step("numbering", 1, 3 * OBJECT * parts, numbers, adding, alone=True),
         Step("writing", looks.blocks, ids + numbers, final, writing),
-        Step("pyramid", 1, 8 / 7 * final, final / 7, 8 / 7 * given.shrinking * voxels, alone=True),
+        *pyramid_steps(given, plan, shape),
         Step("table of nuclei", 1, 0, given.row_bytes * nuclei, given.row * nuclei, alone=True),
         Step("removing", 1, 0, 0, given.removing * files, alone=True),
     ]
 
 
-def mended(steps: Sequence[Step], given: argparse.Namespace, nuclei: float, parts: float) -> list[Step]:
-    """Return the steps if what one process does were done by all, and a block loaded its own numbers only."""
-    found = []
-    for step in steps:
-        if step.name == "writing":
-            spared = step.pieces * NUMBER * nuclei - NUMBER * parts
-            step = replace(step, read=step.read - spared, seconds=step.seconds - spared / given.loading)
-        elif step.name in ("pyramid", "table of nuclei", "removing"):
-            step = replace(step, pieces=steps[-4].pieces, alone=False)
-        found.append(step)
-    return found
+def mended(steps: Sequence[Step], blocks: int) -> list[Step]:
+    """Return the steps if a window decoded a chunk once, and all wrote rows and removed files."""
+    steps = [replace(step, seconds=step.seconds - step.again, again=0.0) for step in steps]
+    names = ("table of nuclei", "removing")
+    return [replace(step, pieces=blocks, alone=False) if step.name in names else step for step in steps]
 
 
 def count_nuclei(given: argparse.Namespace, shape: Shape) -> float:
@@ -200,7 +254,8 @@ def print_steps(steps: Sequence[Step]) -> None:
     messages = MESSAGES * sum(step.pieces for step in steps if not step.alone) / 1e9
     hours = sum(step.seconds for step in steps) / 3600
     print(f"| all | | {read:.1f} | {written:.1f} | | {hours:,.0f} |")
-    print(f"\nOf these hours {sum(step.gpu for step in steps) / 3600:,.1f} are on the GPU.")
+    gpu, again = (sum(getattr(step, key) for step in steps) / 3600 for key in ("gpu", "again"))
+    print(f"\nOf these hours {gpu:,.1f} are on the GPU, and {again:,.1f} decode a window's chunks once more.")
     print(f"All bytes cross the network; messages of the scheduler are {messages:.1f} GB more.")
 
 
@@ -259,10 +314,9 @@ def print_sizes(given: argparse.Namespace, plan: Plan, views: Views, shape: Shap
         "nuclei": f"{nuclei:,.0f}",
         "markers, all tables": f"{MARKER * nuclei / 1e9:.1f} GB",
         "objects, all tables": f"{OBJECT * parts / 1e9:.1f} GB",
-        "identifiers and numbers, one table": f"{NUMBER * nuclei / 1e9:.1f} GB",
+        "identifiers and numbers, all tables": f"{NUMBER * parts / 1e9:.1f} GB",
         "memory of `add_up`, one process": f"{given.add_bytes * nuclei / 1e9:,.0f} GB",
         f"volume whose nuclei `add_up` takes into {given.memory:g} GB": f"{fits:.2f} TB",
-        "numbers loaded in writing, by all blocks": f"{blocks * NUMBER * nuclei / 1e12:,.0f} TB",
         "CSV of nuclei": f"{given.row_bytes * nuclei / 1e9:.0f} GB",
         "files in the largest folder of marks or tables": f"{blocks:,}",
         "files of the run, all": f"{count_files(plan, shape, views):,}",
@@ -283,13 +337,15 @@ def options() -> argparse.Namespace:
         "tissue": (2000.0, "um^3 of tissue for each nucleus"),
         "network": (6.5e5, "working voxels a second, one CPU core, 8 channels at the top"),
         "gpu": (50.0, "times faster than a core is a GPU"),
-        "reading": (1.2e-8, "seconds to decode and resample a voxel"),
+        "decoding": (4e-9, "seconds to decode a voxel of a chunk, each time"),
+        "resampling": (1e-9, "seconds to resample a voxel of the volume"),
         "marking": (0.45, "of the labelling's seconds, those for markers"),
         "writing": (6e-8, "seconds to number a voxel"),
         "loading": (5e8, "bytes a second of a table, checked and unpacked"),
         "shrinking": (6.2e-9, "seconds a voxel of the level above, pyramid"),
         "adding": (1.8e-5, "seconds a nucleus, add_up"),
         "add-bytes": (850.0, "peak memory a nucleus, add_up"),
+        "saving": (2e-3, "seconds to write a small table and its mark"),
         "row": (3.9e-5, "seconds a row of the table of nuclei"),
         "row-bytes": (91.0, "bytes a row of it"),
         "removing": (5e-4, "seconds to remove a file"),
@@ -335,8 +391,7 @@ def main() -> None:
     )
     clusters = {int(count): replace(usual, workers=int(count)) for count in given.gpus.split(",")}
     print_times(steps, clusters)
-    nuclei = count_nuclei(given, shape)
-    better = mended(steps, given, nuclei, count_parts(given, plan, nuclei))
+    better = mended(steps, len(Grid(shape, plan.block)))
     print_cases(steps, better, clusters[max(clusters)], given)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-import numpy as np
-
 Box = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
 
@@ -55,13 +53,3 @@ def size(box: Sequence[slice]) -> Shape:
     """Return how many voxels (z, y, x) a box has along each axis."""
     z, y, x = (side.stop - side.start for side in box)
     return z, y, x
-
-
-def touching(box: Box, others: Sequence[Box]) -> list[int]:
-    """Return the numbers of the boxes that have a voxel in common with one."""
-    if not others:
-        return []
-    starts = np.array([[side.start for side in other] for other in others])
-    stops = np.array([[side.stop for side in other] for other in others])
-    low, high = np.array([side.start for side in box]), np.array([side.stop for side in box])
-    return np.flatnonzero(((starts < high) & (stops > low)).all(axis=1)).tolist()

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from zoo.data.boxes import Box
 
-MOST_READ = 2**24  # voxels of the volume that are held at once, unless one plane has more
+MOST_READ = 2**25  # voxels of the volume that are held at once, unless one plane has more
 
 _Step = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -78,7 +78,7 @@ def split_by_vote(
 
 def find_markers(
     mask: npt.NDArray[np.bool_], centres: npt.NDArray[Any], spacing: Sequence[float] = (1, 1, 1)
-) -> npt.NDArray[np.intp]:
+) -> tuple[npt.NDArray[np.intp], float]:
     """Find the markers that :func:`split_by_vote` floods from.
 
     Parameters
@@ -88,16 +88,20 @@ def find_markers(
 
     Returns
     -------
-    (N, 3) int
+    markers : (N, 3) int
         Voxels z, y, x, in no order to rely on.
+    highest
+        Height of the highest voxel of all, um: where a larger volume is cut, what is nearer to the cut than
+        that may be otherwise in it.
     """
-    found = [np.empty((0, 3), np.intp)]
+    found, highest = [np.empty((0, 3), np.intp)], 0.0
     labels = components(mask)
     for piece, box in _pieces(labels):
         inside = labels[box] == piece
         height = _landscape(inside, centres[box], spacing)
         found.append(_highest(height, inside, spacing) + [side.start for side in box])
-    return np.concatenate(found)
+        highest = max(highest, float(height.max()))
+    return np.concatenate(found), highest
 
 
 def flood_from(

@@ -39,6 +39,7 @@ def make_job(folder, image, block, halo=(8, 16, 16), time=None, name="t0000"):
     volume = volume if time is None else volume.at(time)
     store = open_store(folder / "run" / name, {"block": block}, partial(make_arrays, block, volume.shape, {}))
     return Job(
+        room=10**9,
         name="qcanet",
         weights=(),
         volume=volume,

@@ -50,6 +50,7 @@ def make_job(volume, folder, block=(24, 40, 40), window=32, halo_um=32.0):
     halo = tuple(int(np.ceil(halo_um / um)) for um in UM)
     windows = dict.fromkeys(QCANET.needs.values(), window)
     job = Job(
+        room=10**9,
         name="qcanet",
         weights=(),
         volume=volume,

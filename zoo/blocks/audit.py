@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,12 @@ def agreement(tables: Sequence[Overlap]) -> Agreement:
 def _windows(job: Job, count: int, rng: np.random.Generator) -> list[Box]:
     """Draw windows around corners and sides of blocks that others follow."""
     shape = job.volume.shape
-    edges = [min(round(EDGE_UM / um), n) for um, n in zip(job.spacing, shape, strict=True)]
+    edge_um = EDGE_UM
+    while math.prod(edge_um / um + 2 * h for um, h in zip(job.spacing, job.halo, strict=True)) > job.room:
+        edge_um /= 2
+        if edge_um < 1:
+            break
+    edges = [min(max(round(edge_um / um), 1), n) for um, n in zip(job.spacing, shape, strict=True)]
     meeting = [b for b in job.blocks if any(side.stop < n for side, n in zip(b, shape, strict=True))]
     drawn = rng.permutation(len(meeting))[:count]
     windows = []

@@ -70,7 +70,7 @@ def take_gpu(dask_worker: Any) -> None:
     """
     held = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(list(GPUS.glob("*")))
-    devices = held.split(",") if held else [str(number) for number in range(count)]
+    devices = held.split(",") if held is not None else [str(number) for number in range(count)]
     if len(devices) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(dask_worker.name) % len(devices)]
 
@@ -114,7 +114,7 @@ def _spread(client: Any, work: Work, numbers: Iterable[int]) -> Iterator[Outcome
 
     waiting = iter(numbers)
     futures = as_completed(loop=client.loop)
-    which = {}
+    which: dict[str, int] = {}
 
     def fill() -> None:
         """Keep all workers busy, those too that came later."""

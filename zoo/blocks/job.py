@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ from zoo import registry
 from zoo.blocks.grid import Grid
 from zoo.blocks.store import Store
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, Shape, grown
+from zoo.data.boxes import Box, Shape, grown, size
 from zoo.data.io import Spacing
 from zoo.data.volumes import Volume
 from zoo.entry import Entry
@@ -37,6 +38,8 @@ class Job:
         Of the labels: edges, and what is looked at around them, (z, y, x) voxels of the volume.
     windows
         Edge of the windows of each network, working voxels.
+    room
+        Voxels that a block with its halos may have, for the memory's sake.
     threshold, diameter
         As of :func:`zoo.segment.segment`.
     time
@@ -51,6 +54,7 @@ class Job:
     block: Shape
     halo: Shape
     windows: Mapping[str, int]
+    room: int
     threshold: float
     diameter: float | None = None
     time: int | None = None
@@ -78,6 +82,24 @@ class Job:
     def view(self, name: str) -> View:
         """Return the grid that a network sees."""
         return View.of(self.volume.shape, self.shown(name), self.network(name).recipe)
+
+    @property
+    def halo_um(self) -> float:
+        """The least extent of the halo, um, but for axes that it covers from face to face."""
+        sides = [
+            edge * um
+            for edge, um, n in zip(self.halo, self.spacing, self.volume.shape, strict=True)
+            if edge < n
+        ]
+        return min(sides, default=math.inf)
+
+    def is_whole(self, window: Box) -> bool:
+        """Tell whether a window is all of the volume."""
+        return size(window) == self.volume.shape
+
+    def has_room(self, block: Box, times: int) -> bool:
+        """Tell whether the memory allows a block with so many halos."""
+        return math.prod(size(self.around(block, times))) <= self.room
 
     def around(self, block: Box, times: int = 1) -> Box:
         """Return a block with its halo, or with several of them."""

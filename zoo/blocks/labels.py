@@ -15,6 +15,7 @@ from zoo.fusion.landscape import find_markers, flood_from
 from zoo.segment import as_bytes
 
 MARKERS, IDS, OBJECTS = "markers", "ids", "objects"  # steps of the run, and the array of identifiers
+DEEP = 0.75  # of a halo, um: where the landscape is higher, more is looked at
 MOST_HALOS = 4  # a block is looked at again with 2 and 4 times the halo where an object reaches its rim
 
 
@@ -28,13 +29,19 @@ def mark_block(job: Job, number: int) -> list[str]:
     """
     if job.store.table(MARKERS, number) is None:
         block = job.blocks[number]
-        window = job.around(block)
-        mask, centres, _ = _maps(job, window)
-        at = find_markers(mask, centres, job.spacing) + [side.start for side in window]
+        for times in (1, 2, MOST_HALOS):
+            window = job.around(block, times)
+            mask, centres, _ = _maps(job, window)
+            at, highest = find_markers(mask, centres, job.spacing)
+            # a depth that is measured across the rim, or rivals beyond it, would be others in the whole
+            larger = not job.is_whole(window) and highest > DEEP * times * job.halo_um
+            if not larger or not job.has_room(block, 2 * times):
+                break
+        at += [side.start for side in window]
         own = np.all(
             [(side.start <= p) & (p < side.stop) for p, side in zip(at.T, block, strict=True)], axis=0
         )
-        job.store.put_table(MARKERS, number, {"at": at[own]})
+        job.store.put_table(MARKERS, number, {"at": at[own], "larger": np.array(larger)})
     return []
 
 
@@ -52,6 +59,7 @@ def label_block(job: Job, number: int) -> list[str]:
     block = job.blocks[number]
     if job.store.table(OBJECTS, number) is not None and job.store.has(IDS, block, IDS, number):
         return []
+    job.store.unmark(OBJECTS, number)  # a torn table is none, should this fail
     window, flooded, larger = _flood_with_room(job, block)
     labels, identifiers, _, probability, centres = flooded
     core = inside(block, window)
@@ -77,7 +85,7 @@ def _flood_with_room(job: Job, block: Box) -> tuple[Box, tuple[np.ndarray, ...],
         window = job.around(block, times)
         flooded = _flood(job, window)
         larger = _reaches_rim(flooded[0], flooded[2], inside(block, window), window, job.volume.shape)
-        if not larger or times == MOST_HALOS:
+        if not larger or times == MOST_HALOS or not job.has_room(block, 2 * times):
             return window, flooded, larger
         del flooded  # before larger ones come
     raise AssertionError("not reached")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from zoo.blocks.grid import Grid
 from zoo.blocks.job import Job
 from zoo.blocks.reader import Reader, Unreadable
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, cut, inside, moved
+from zoo.data.boxes import Box, inside, moved
 from zoo.data.normalise import HIGH, LOW
 from zoo.data.tally import Tally
 from zoo.errors import InputError
 
 STEPS = 65535  # of a probability on the disk: resampled ones are cut at a threshold later
 CUBE = 64  # edge of the cubes that levels are taken from, working voxels
-MOST_CUBES = 4096  # a billion voxels; of a larger volume so many of them, evenly spread
+MOST_CUBES = 4096  # a billion voxels; of a larger volume so many of them, drawn
 WHOLE = 2**21  # working voxels up to which norms see the whole volume at once
 SAMPLE = 8  # cubes that they see of a larger one
 
@@ -25,9 +27,9 @@ SAMPLE = 8  # cubes that they see of a larger one
 def measure_levels(job: Job, name: str) -> list[str]:
     """Measure what scales a network's image, and the moments that its norms take, and keep both.
 
-    Percentiles are of all of the resampled volume. The moments are what the network's instance norms see in
-    the whole of it, or in eight cubes: of all cubes in the order of their brightness those in the middle of
-    each eighth, so that they hold as much dark and light as the volume does.
+    Percentiles are of all of the resampled volume, or of 4,096 cubes of it. The moments are what instance
+    norms see in the whole of it, or in eight cubes: of all cubes in the order of their brightness those in
+    the middle of each eighth, so that they hold as much dark and light as the volume does.
 
     Returns
     -------
@@ -40,8 +42,8 @@ def measure_levels(job: Job, name: str) -> list[str]:
     from zoo.models.frozen import measure_moments
 
     network, view, reader = job.network(name), job.view(name), Reader(job.volume)
-    tally, means, cubes, every = Tally(), [], [], cut(view.shape, (CUBE,) * 3)
-    for cube in every[:: -(-len(every) // MOST_CUBES)]:
+    tally, means, cubes = Tally(), [], []
+    for cube in _some(Grid(view.shape, (CUBE,) * 3)):
         try:
             values = view.read(reader, moved(cube, view.before))
         except Unreadable:  # it is among the reader's faults
@@ -70,6 +72,14 @@ def measure_levels(job: Job, name: str) -> list[str]:
         table |= {f"mean {layer}": mean, f"variance {layer}": variance}
     job.store.put_table(step, 0, table)
     return reader.faults
+
+
+def _some(cubes: Grid) -> Iterator[Box]:
+    """Yield all cubes, or so many as are enough, drawn by a fixed seed: every n-th would lie in one plane."""
+    numbers: Iterable[int] = range(len(cubes))
+    if len(cubes) > MOST_CUBES:
+        numbers = np.sort(np.random.default_rng(0).choice(len(cubes), MOST_CUBES, replace=False)).tolist()
+    return (cubes[number] for number in numbers)
 
 
 def map_window(job: Job, name: str, number: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from zoo.blocks.job import Job
-from zoo.blocks.labels import IDS, MOST_HALOS, OBJECTS
+from zoo.blocks.labels import IDS, MARKERS, MOST_HALOS, OBJECTS
 from zoo.data.boxes import Shape
 from zoo.data.write import smallest_unsigned
 from zoo.errors import InputError
@@ -106,14 +106,20 @@ def unread_in(job: Job, done: Sequence[int]) -> list[str]:
     return list(dict.fromkeys(str(line) for number in done for line in _objects(job, number)["unread"]))
 
 
+def _marked_larger(job: Job, number: int) -> bool:
+    table = job.store.table(MARKERS, number)
+    return table is not None and bool(table["larger"])
+
+
 def cut_objects(job: Job, done: Sequence[int]) -> list[str]:
     """Name the blocks that hold something larger than the widest halo, whose labels may end at a border."""
-    larger = [number for number in done if _objects(job, number)["larger"]]
+    larger = [number for number in done if _objects(job, number)["larger"] or _marked_larger(job, number)]
     if not larger:
         return []
     where = ", ".join(f"{side.start} to {side.stop - 1}" for side in job.blocks[larger[0]])
     return [
-        f"{len(larger)} blocks hold an object that reaches beyond {MOST_HALOS} halos, the first z, y, x "
+        f"{len(larger)} blocks hold an object that needs more than {MOST_HALOS} halos, or than the memory "
+        f"allows, the first z, y, x "
         f"{where}: its label may be cut at a border"
     ]
 

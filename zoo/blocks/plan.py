@@ -35,13 +35,16 @@ class Plan:
     windows
         Edge for each network, working voxels.
     memory
-        Bytes that a worker will take at most, as far as can be told.
+        Bytes that a worker will take, unless a block needs a larger halo.
+    room
+        Voxels that a block may have with whatever halo it needs.
     """
 
     block: Shape
     halo: Shape
     windows: Mapping[str, int]
     memory: int
+    room: int
 
 
 def make_plan(
@@ -83,7 +86,8 @@ def make_plan(
         z, y, x = (min(edge, n) for edge, n in zip(block, shape, strict=True))
         block = z, y, x
         _largest({1: _label_bytes(shape, block, halo)}, memory, f"blocks of {z} x {y} x {x} voxels")
-    return Plan(block, halo, windows, int(PROCESS + max(most, _label_bytes(shape, block, halo))))
+    taken = int(PROCESS + max(most, _label_bytes(shape, block, halo)))
+    return Plan(block, halo, windows, taken, int((memory - PROCESS) / LABELLING))
 
 
 def describe(shape: Shape, plan: Plan, views: Mapping[str, tuple[View, Recipe]]) -> list[str]:

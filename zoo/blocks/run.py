@@ -30,7 +30,10 @@ from zoo.data.boxes import Shape
 from zoo.data.ngff import import_zarr, is_omezarr, read_attributes
 from zoo.data.omezarr import add_labels, create, fill, pyramid
 from zoo.data.write import atomic_folder
+from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
+
+REPLACED = "replaced"  # in the folder of the run: labels that were there before, for a moment
 
 Engine = Callable[[Work, Iterable[int]], Iterator[Outcome]]
 
@@ -144,6 +147,8 @@ def merge_blocks(
         As for `segment_blocks`, and what that returned.
     """
     place = jobs[0].store.path.parent / LABELS
+    if not any(_done(job) for job in jobs):
+        raise InputError(report.failed[0] if report.failed else f"no block in {place.parent} has labels")
     for job in jobs:
         if done := _done(job):
             report.nuclei += add_up(job, done, min_volume)
@@ -240,7 +245,7 @@ def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]
 def _publish(place: Path, out: Path) -> None:
     """Put what is whole where it belongs, and name it there; an older one is gone only then."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    old = place.with_name("replaced")
+    old = place.with_name(REPLACED)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         os.replace(out, old)

@@ -94,6 +94,10 @@ class Store:
     def _table(self, step: str, number: int) -> Path:
         return self.path / step / f"{number:06d}.npz"
 
+    def unmark(self, step: str, number: int) -> None:
+        """Remove the mark of a piece."""
+        self._mark_of(step, number).unlink(missing_ok=True)
+
     def _mark_of(self, step: str, number: int) -> Path:
         return self.path / "done" / step / f"{number:06d}"
 

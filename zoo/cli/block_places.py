@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.blocks.run import image_of
+from zoo.blocks.run import REPLACED, image_of
 from zoo.blocks.store import PLAN
 from zoo.cli.block_options import Blocks
 from zoo.cli.options import check_writable
-from zoo.data.ngff import is_omezarr
+from zoo.data.ngff import read_attributes
 from zoo.errors import InputError
+
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,60 @@ def check_places(places: Places, images: Sequence[Path], overwrite: bool) -> Non
             raise InputError(f"{image} would be replaced by its labels: choose another --out")
     for path in (out, home):
         check_writable(path.parent)
-    begun = any(home.glob(f"*/{PLAN}"))
-    if home.exists() and not begun and any(home.iterdir()):
+    if home.is_symlink() or (home.exists() and not home.is_dir()):
+        raise InputError(f"{home} is no folder, and the name of one to be made: move it away")
+    begun = any(home.glob(f"[!.]*/{PLAN}"))
+    if home.exists() and not begun and any(home.glob("[!.]*")):
         raise InputError(f"{home} is no unfinished run: move it away, or choose another --out")
-    if out.exists() and not is_omezarr(out):
-        raise InputError(f"{out} is no OME-Zarr, so it is not replaced: choose another place")
+    if out.exists() and not _is_labels(out):
+        raise InputError(
+            f"{out} is not a label image in OME-Zarr, so it is not replaced: choose another place"
+        )
+    if _device(out.parent) != _device(home.parent):
+        raise InputError(f"{out.parent} and {home.parent} are on two disks: choose an --out beside the image")
     if places.criteria.is_dir():
         raise InputError(f"{places.criteria} is a folder, and the name of a file to be written: move it away")
     for path in (out, places.criteria):
         if path.exists() and not (begun or overwrite):
             raise InputError(f"{path} exists: choose another place, or give --overwrite to replace it")
+
+
+def _is_labels(path: Path) -> bool:
+    """Tell whether a folder is a label image, and no image that others belong to."""
+    found = read_attributes(path)
+    return found is not None and "image-label" in found[1] and not (path / "labels").exists()
+
+
+def _device(folder: Path) -> int:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists()).stat().st_dev
+
+
+def begin_anew(places: Places) -> None:
+    """Remove an unfinished run; labels that it was about to replace are put back."""
+    before = places.home / REPLACED
+    if before.exists() and not places.out.exists():
+        os.replace(before, places.out)
+    shutil.rmtree(places.home, ignore_errors=True)
+
+
+@contextmanager
+def locked(home: Path, share: bool) -> Iterator[None]:
+    """Keep others out of the folder of a run; shards of one run let each other in.
+
+    Raises
+    ------
+    InputError
+        Where another command works there.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("a") as held:
+        try:
+            fcntl.flock(held, (fcntl.LOCK_SH if share else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another command works in {home}: wait until it is done") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 @contextmanager

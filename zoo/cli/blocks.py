@@ -21,7 +21,7 @@ from zoo.blocks.run import Engine, Follow, Report, make_arrays, merge_blocks, mi
 from zoo.blocks.store import PLAN, open_store, read_plan
 from zoo.blocks.view import View
 from zoo.cli.block_options import Blocks, check_options, workers
-from zoo.cli.block_places import Places, check_places, removed_if_empty
+from zoo.cli.block_places import Places, begin_anew, check_places, locked, removed_if_empty
 from zoo.cli.block_progress import Follower, expected_seconds
 from zoo.cli.options import SPACING_FROM, make_console, tell_weights
 from zoo.data.boxes import Shape
@@ -73,11 +73,11 @@ def predict_blocks(
             entry.subject.min_volume / (1.0 if diameter is None else magnification(diameter, seen)) ** 3
         )
     if overwrite:
-        shutil.rmtree(places.home, ignore_errors=True)
+        begin_anew(places)
     try:
-        with removed_if_empty(places.home, blocks):
-            begun = places.home.exists()
-            jobs = _jobs(entry, volume, um, chosen, settings, plan, blocks, views, places.home)
+        with removed_if_empty(places.home, blocks), locked(places.home, blocks.shard is not None):
+            begun = any(places.home.glob(f"[!.]*/{PLAN}"))
+            jobs = _jobs(entry, volume, um, chosen, settings, plan, blocks, views, places.home, channel)
             if begun:
                 _tell_done(jobs, places.home, console)
             seconds = expected_seconds(
@@ -183,7 +183,7 @@ def _plan(
 
 def plan_of(told: Mapping[str, Any]) -> Plan:
     """Return how a run was cut, from what it was begun with."""
-    return Plan(tuple(told["block"]), tuple(told["halo"]), told["windows"], told["memory"])
+    return Plan(tuple(told["block"]), tuple(told["halo"]), told["windows"], told["memory"], told["room"])
 
 
 def _within(block: Shape, volume: Volume) -> Shape:
@@ -201,21 +201,28 @@ def _jobs(
     blocks: Blocks,
     views: Mapping[str, tuple[View, Recipe]],
     home: Path,
+    channel: int | None,
 ) -> list[Job]:
     """Make or open the folder of each frame, and say what is to be done there.
 
     Of several shards that begin at once one is the first; the others cut as it did, whatever they have free.
     """
+    from zoo.train.runs import checksum, open_run
+
+    runs = find_runs(entry, weights).items()
     told = {
         "image": str(volume.source.resolve()),
         "shape": volume.shape,
         "type": str(volume.dtype),
+        "changed": changed(volume.source),
+        "channel": channel,
         "spacing": um,
         "model": entry.name,
         **describe_weights(entry, weights),
+        **{f"checksum of {name}": checksum(open_run(run).best) for name, run in runs},
         **settings,
     }
-    free = {"windows", "memory"} if blocks.max_memory is None else set()
+    free = {"room"} | ({"windows", "memory"} if blocks.max_memory is None else set())
     jobs = []
     for time in range(volume.times):
         maps = {name: (view.padded, plan.windows[name]) for name, (view, _) in views.items()}
@@ -224,7 +231,7 @@ def _jobs(
             home / f"t{time:04d}",
             told | asdict(plan),
             fill,
-            free | {"block"} if free and blocks.block is None else free,
+            free | {"block"} if blocks.max_memory is None and blocks.block is None else free,
         )
         plan = plan_of(store.plan)
         jobs.append(
@@ -237,11 +244,18 @@ def _jobs(
                 block=plan.block,
                 halo=plan.halo,
                 windows=plan.windows,
+                room=plan.room,
                 time=time if volume.series else None,
                 **settings,
             )
         )
     return jobs
+
+
+def changed(image: Path) -> int:
+    """Return when an image was last written; of a folder, when what describes it was."""
+    told = [image / name for name in ("zarr.json", ".zattrs")] if image.is_dir() else [image]
+    return max(path.stat().st_mtime_ns for path in told if path.exists())
 
 
 def _check_all(jobs: Sequence[Job]) -> None:

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from zoo import registry
 from zoo.blocks.view import View
-from zoo.data.boxes import touching
 from zoo.data.resample import resample, working_shape
 from zoo.data.tiles import pad_to_multiple
 
@@ -55,4 +54,3 @@ def test_windows_start_and_end_where_poolings_do(recipe):
         for side, last in zip(view.window(core), view.padded, strict=True):
             assert side.start % recipe.multiple == 0
             assert side.stop % recipe.multiple == 0 or side.stop == last
-    assert touching(view.window(view.windows(64)[0]), view.windows(64))[0] == 0

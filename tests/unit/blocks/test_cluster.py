@@ -138,14 +138,14 @@ class Named:
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "GPUS", tmp_path)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     module.take_gpu(Named(1))
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""  # no GPU
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ  # no GPU
     for number in range(3):
         (tmp_path / f"0000:{number}").mkdir()
     taken = []
     for name in (0, 1, 4):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         module.take_gpu(Named(name))
         taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert taken == ["0", "1", "1"]

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from block_jobs import UM, label_all, make_job, maps, show
+from scipy import ndimage as ndi
 
 from zoo.blocks.engine import here
 from zoo.blocks.labels import IDS, OBJECTS, label_block
@@ -12,7 +13,7 @@ from zoo.data.volumes import open_volume
 from zoo.errors import InputError
 from zoo.evaluate.criteria import measure
 from zoo.evaluate.overlap import count_overlap
-from zoo.fusion.landscape import split_by_vote
+from zoo.fusion.landscape import find_markers, split_by_vote
 from zoo.fusion.watershed import remove_small
 
 LEAST = 60.0  # um3
@@ -181,7 +182,8 @@ def test_objects_beyond_the_widest_halo_and_chunks_that_could_not_be_read_are_to
     label_all(job)
     numbers = range(len(job.blocks))
     (note,) = cut_objects(job, numbers)
-    assert "reaches beyond 4 halos, the first z, y, x 0 to 7, 0 to 15, " in note
+    assert "needs more than 4 halos" in note
+    assert "the first z, y, x 0 to 7, 0 to 15, " in note
     assert unread_in(job, numbers) == []
     table = job.store.table(OBJECTS, 4)
     for number in (4, 5):
@@ -205,3 +207,19 @@ def test_labels_have_the_smallest_type_that_holds_them():
         "uint32",
         "uint64",
     ]
+
+
+@pytest.mark.parametrize("sigma", [3, 8])
+def test_markers_of_large_objects_are_sought_with_a_larger_halo(tmp_path, monkeypatch, sigma):
+    shape = (48, 96, 96)
+    rough = np.random.default_rng(sigma).normal(size=shape)
+    mask = ndi.gaussian_filter(rough, (sigma / 2, sigma, sigma)) > 0
+    flat, centres = mask.astype(np.uint8) * 200, np.zeros(shape, np.uint8)
+    show(monkeypatch, mask, centres, flat)
+    job = make_job(tmp_path, flat, (16, 32, 32), halo=(8, 16, 16))
+    label_all(job)
+    found = np.concatenate([job.store.table("markers", number)["at"] for number in range(len(job.blocks))])
+    markers, _ = find_markers(mask, centres, UM)
+    assert sorted(map(tuple, found)) == sorted(map(tuple, markers))
+    tables = [job.store.table("markers", number) for number in range(len(job.blocks))]
+    assert not any(table["larger"] for table in tables)  # in the end all had room enough

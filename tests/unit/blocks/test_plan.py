@@ -98,7 +98,7 @@ def test_what_is_looked_at_is_counted_by_hand():
     recipe = registry.get("qcanet_nsn").recipes["default"]
     shape = (20, 20, 40)
     view = View.of(shape, (recipe.voxel_um,) * 3, recipe)
-    plan = Plan((20, 20, 20), (5, 5, 5), {"qcanet_nsn": 32}, 2_000_000_000)
+    plan = Plan((20, 20, 20), (5, 5, 5), {"qcanet_nsn": 32}, 2_000_000_000, 10**6)
     lines = describe(shape, plan, {"qcanet_nsn": (view, recipe)})
     assert lines[0] == "volume: 20 x 20 x 40 voxels"
     # two blocks of 20, each with 5 voxels of the other

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.boxes import cut, grown, inside, moved, size, touching
+from zoo.data.boxes import cut, grown, inside, moved, size
 
 edges = st.tuples(*[st.integers(1, 9)] * 3)
 
@@ -27,10 +27,3 @@ def test_a_box_in_another_one_is_the_same_voxels():
     around = grown(box, (3, 3, 3), volume.shape)
     np.testing.assert_array_equal(volume[around][inside(box, around)], volume[box])
     assert moved(inside(box, around), [side.start for side in around]) == box
-
-
-def test_boxes_that_share_a_voxel_touch_and_neighbours_do_not():
-    boxes = cut((4, 4, 4), (2, 2, 2))
-    assert touching((slice(0, 2), slice(0, 2), slice(0, 2)), boxes) == [0]
-    assert touching((slice(0, 2), slice(1, 3), slice(3, 4)), boxes) == [1, 3]
-    assert touching((slice(0, 2), slice(0, 2), slice(0, 2)), []) == []

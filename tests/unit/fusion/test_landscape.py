@@ -122,7 +122,8 @@ def test_markers_found_and_flooded_from_one_after_the_other_give_the_same_parts(
     mask = ndi.gaussian_filter(rng.normal(size=(10, 24, 24)), 1.5) > 0.02
     centres = ndi.gaussian_filter(rng.random(mask.shape), 1).astype(np.float32)
     labels = split_by_vote(mask, centres, UM)
-    markers = find_markers(mask, centres, UM)
+    markers, highest = find_markers(mask, centres, UM)
+    assert highest > 0
     assert sorted(labels[tuple(markers.T)]) == list(range(1, labels.max() + 1))
     flooded = flood_from(mask, centres, markers, UM)
     renumbered = np.concatenate([[0], labels[tuple(markers.T)]])[flooded]
