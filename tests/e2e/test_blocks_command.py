@@ -446,7 +446,10 @@ def test_options_of_whole_images_are_refused(tmp_path, source, option):
         ("qcanet @/a.tif --out b.zarr --dask slurm:none.toml", "none.toml cannot be read"),
         ("qcanet @/a.ome.zarr --out @/a.ome.zarr --overwrite", "would be replaced by its labels"),
         ("qcanet @/a.tif --out @/a.ome.zarr/b.zarr", "labels/NAME in an image"),
-        ("qcanet @/a.tif --out folder.zarr --overwrite", "is not a label image in OME-Zarr, so it is not replaced"),
+        (
+            "qcanet @/a.tif --out folder.zarr --overwrite",
+            "is not a label image in OME-Zarr, so it is not replaced",
+        ),
         ("qcanet @/a.tif --out other.zarr", "other.zarr.partial is no unfinished run"),
         ("qcanet @/constant.npy --out b.zarr", "constant.npy has one single value, 7"),
         ("qcanet @/nan.npy --out b.zarr", "nan.npy has NaN or infinity in z, y, x"),
