@@ -37,3 +37,4 @@ bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench_slices.py
 	$(BIN)/python benchmarks/bench_robustness.py
 	$(BIN)/python benchmarks/bench_serving.py
+	$(BIN)/python benchmarks/bench_blocks.py --edges 128,256

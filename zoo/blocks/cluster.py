@@ -17,6 +17,7 @@ from zoo.errors import InputError
 
 AHEAD = 4  # pieces a worker that are handed out at once, so that no scheduler holds millions
 WAIT = 30  # seconds for a scheduler to answer
+NO_LIMIT = ["--memory-limit", "0"]  # memory is planned by us; Dask would pause workers that hold a network
 GPUS = Path("/proc/driver/nvidia/gpus")  # one folder each
 
 
@@ -89,7 +90,6 @@ def _start(where: str) -> Any:
         from dask.distributed import LocalCluster
 
         count = int(rest) if rest else os.cpu_count() or 1
-        # memory is planned by us; Dask would pause workers that hold a network
         return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0")
     return _slurm(Path(rest) if rest else None)
 
@@ -103,7 +103,8 @@ def _slurm(path: Path | None) -> Any:
     except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as TOML ({fault}): see docs/large-volumes.md") from None
     jobs = settings.pop("jobs", 1)
-    started = SLURMCluster(**{"processes": 1, "cores": 1, "memory": "16GB", **settings})
+    ours = {"processes": 1, "cores": 1, "memory": "16GB", "worker_extra_args": NO_LIMIT}
+    started = SLURMCluster(**{**ours, **settings})
     started.scale(jobs=jobs)
     return started
 
