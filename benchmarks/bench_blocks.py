@@ -54,9 +54,10 @@ def main() -> None:
         start, *costs = (grow(folder, edge, given.memory) for edge in (32, *edges))
         if len(edges) > 1:
             for what in ("cpu", "wall"):
-                values = [getattr(cost, what) - getattr(start, what) for cost in costs]
-                slope = np.polyfit(3 * np.log(edges), np.log(values), 1)[0]
-                print(f"{what} time grows as voxels to the {slope:.2f}")
+                above = [getattr(cost, what) - getattr(start, what) for cost in costs]
+                kept = [(edge, cost) for edge, cost in zip(edges, above, strict=True) if cost > 1]
+                slope = np.polyfit(3 * np.log([edge for edge, _ in kept]), np.log([c for _, c in kept]), 1)[0]
+                print(f"{what} time grows as voxels to the {slope:.2f} (of {len(kept)} volumes)")
         if given.workers:
             compare(folder, given.workers, given.memory)
 
