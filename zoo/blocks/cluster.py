@@ -96,8 +96,10 @@ def _start(where: str) -> Any:
 
 def _slurm(path: Path | None) -> Any:
     """Start workers as jobs: the keys of the file are those of dask_jobqueue's SLURMCluster, and ``jobs``."""
-    from dask_jobqueue import SLURMCluster
-
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ModuleNotFoundError as fault:
+        raise InputError(f"--dask slurm needs {fault.name}: pip install 'cellzoo[cluster]'") from None
     try:
         settings = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
