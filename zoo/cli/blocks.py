@@ -310,6 +310,9 @@ def _audit(jobs: Sequence[Job], out: Path, count: int, min_volume: float, consol
     for job in jobs:
         found = audit(job, out, count, min_volume)
         frame = "" if job.time is None else f" of frame {job.time}"
+        if not found.windows:
+            console.print(f"audit{frame}: one block, so that there are no borders to look at")
+            continue
         console.print(
             f"audit{frame}: {found.windows} windows across borders done as one piece, {found.nuclei} nuclei: "
             f"F1 {found.f1:.4f} at IoU 0.9, {found.differing:.2g} of the voxels differ"
