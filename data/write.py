@@ -59,14 +59,9 @@ def atomic(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error.strerror}): choose a folder that you may write to"
         ) from error
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise InputError(
-                f"{path} cannot be written ({error.strerror}): free some space or choose another disk"
-            ) from error
-        raise
+        with _full_disk_told(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -103,22 +98,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error.strerror}): choose a folder that you may write to"
         ) from error
     try:
-        yield part
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            os.replace(path, old)
-        os.replace(part, path)
+        with _full_disk_told(path):
+            yield part
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                os.replace(path, old)
+            os.replace(part, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno in DISK_FULL:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): free some space or choose another disk"
             ) from error
         raise
-    finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        for folder in (part, old):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def smallest_unsigned(largest: int) -> np.dtype:
@@ -244,13 +246,13 @@ def _write(
             compression="zlib",
             resolution=(_MICROMETRE_PER_CENTIMETRE / x, _MICROMETRE_PER_CENTIMETRE / y),
             resolutionunit="CENTIMETER",
-            metadata={
-                "axes": axes,
-                "PhysicalSizeX": x,
-                "PhysicalSizeXUnit": "µm",
-                "PhysicalSizeY": y,
-                "PhysicalSizeYUnit": "µm",
-                "PhysicalSizeZ": z,
-                "PhysicalSizeZUnit": "µm",
-            },
+            metadata=ome_metadata(axes, (z, y, x)),
         )
+
+
+def ome_metadata(axes: str, spacing: tuple[float, float, float] | None) -> dict[str, str | float]:
+    """Return what tifffile writes into an OME-TIFF: axes, and the voxel size (z, y, x) in um, if known."""
+    metadata: dict[str, str | float] = {"axes": axes}
+    for axis, edge in zip("ZYX", spacing or (), strict=False):
+        metadata |= {f"PhysicalSize{axis}": float(edge), f"PhysicalSize{axis}Unit": "µm"}
+    return metadata

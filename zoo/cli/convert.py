@@ -154,13 +154,11 @@ def _write_tiff(volume: Volume, out: Path, spacing: Spacing | None, follow: Foll
     """Write an OME-TIFF plane by plane."""
     import tifffile
 
-    from zoo.data.write import CLASSIC_BYTES, atomic
+    from zoo.data.write import CLASSIC_BYTES, atomic, ome_metadata
 
     dtype = _tiff_type(volume)
     shape = (*((volume.times,) if volume.series else ()), *volume.shape)
-    metadata: dict[str, Any] = {"axes": "TZYX"[-len(shape) :]}
-    for axis, size in zip("ZYX", spacing or (), strict=False):
-        metadata |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
+    metadata = ome_metadata("TZYX"[-len(shape) :], spacing)
     with atomic(out) as part:
         tifffile.imwrite(
             part,
