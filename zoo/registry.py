@@ -301,6 +301,7 @@ register(
         fuse=Ref("zoo.fusion.watershed:components"),
         # ours: its validation IoU hardly rises after as many epochs
         recipes={"default": CellRecipe(base=3, epochs=15)},
+        pretrained="ccc787f4c7cfcfb21eef23afb254a2e1a57c0e0e205cef9af8de6d47f6252aea",
         tiny={"size": (8, 8, 8), "base": 2, "poolings": 2, "batch": 1, "epochs": 2},
         source=Source(
             paper="Cicek et al. 2016, MICCAI",

@@ -29,7 +29,7 @@ def test_another_backend_says_the_same(backend, name, tmp_path, monkeypatch):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     monkeypatch.chdir(tmp_path)  # where there is no runs/NAME
-    image = np.random.default_rng(0).random((1, 16, 32, 32, 1)).astype(np.float32)
+    image = np.random.default_rng(0).random((1, 32, 32, 32, 1)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
     subprocess.run(
         [sys.executable, "-c", COMPUTE, name, tmp_path / "image.npy", tmp_path / "out.npy"],
