@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo.data.write import atomic
 from zoo.errors import InputError
-from zoo.evaluate import mosaic, page, pictures
+from zoo.evaluate import histograms, mosaic, page, pictures, suspicion, viewer
 
 MAX_PICTURED = 12
 """Cases that get pictures: more would make a file that mail and browsers take badly."""
@@ -48,7 +48,10 @@ class Case:
     scores
         The volume's scores by metric.
     nuclei
-        Rows of the table of objects, each with the same columns; the first column names the object.
+        Rows of the table of objects in their order, each with the same columns; the first column names the
+        object. Where it is called as `noun` calls one, it is its label, and the slice viewer finds it.
+    histograms
+        A value an object by caption, to be drawn where there are enough.
     noun
         What an object is called, one and several of them.
 
@@ -68,6 +71,7 @@ class Case:
     truth: Array | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     nuclei: Sequence[Mapping[str, object]] = ()
+    histograms: Mapping[str, Sequence[float]] = field(default_factory=dict)
     noun: tuple[str, str] = ("nucleus", "nuclei")
 
     def count(self, number: int) -> str:
@@ -165,8 +169,8 @@ def write_report(
         _others_section(others),
         _footer(),
     ]
-    with atomic(path) as unfinished:
-        unfinished.write_text(page.page(title, "\n".join(filter(None, body))), encoding="utf-8")
+    with atomic(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(page.page(title, filter(None, body)))
     return path
 
 
@@ -212,7 +216,7 @@ def _footer() -> str:
         "sight, projections of labels the first nucleus met. Where truth and labels are compared, the "
         "projections compare silhouettes, the slices single voxels. A label number has the "
         "same colour everywhere; truth and labels are numbered apart, so the colours of one nucleus need not "
-        "agree.</p></footer>"
+        f"agree.</p><p>{escape(suspicion.HOW)}</p></footer>"
     )
 
 
@@ -221,7 +225,8 @@ def _case_section(number: int, case: Case) -> tuple[str, Array]:
     height, width = mosaic.xy_pane(case.image.shape, case.spacing)
     bar = pictures.bar_length(case.image.shape[2] * case.spacing[2])
     at = mosaic.busiest_voxel(case.labels if case.truth is None else case.truth)
-    draw = _Draw(case, at, height, round(bar / mosaic.pixel_size(case.image.shape, case.spacing)))
+    pixels = round(bar / mosaic.pixel_size(case.image.shape, case.spacing))
+    draw = _Draw(case, at, height, pixels, *pictures.grey_levels(case.image))
     labels = draw.views(case.labels, mosaic.first_label)
     parts = [
         f'<section id="case-{number}"><div class="kind">Volume</div><h2>{escape(case.name)}</h2>',
@@ -233,7 +238,7 @@ def _case_section(number: int, case: Case) -> tuple[str, Array]:
         draw.steps(labels),
         _panels(case),
         draw.result(labels),
-        _nuclei(case),
+        _objects(number, case, draw.levels, at[0]),
         "</section>",
     ]
     return "\n".join(filter(None, parts)), pictures.colour_labels(labels[0][:height, :width])
@@ -263,15 +268,19 @@ def _panels(case: Case) -> str:
     return f'<div class="steps" style="--columns: 3; margin-top: 1.6rem">{"".join(figures)}</div>'
 
 
-def _nuclei(case: Case) -> str:
-    if not case.nuclei:
-        return ""
-    header = list(case.nuclei[0])
-    rows = [[row.get(name) for name in header] for row in case.nuclei]
-    return (
-        f"<details><summary>Measurements of {case.count(len(rows))}</summary>"
-        f"{page.table('', header, rows)}</details>"
+def _objects(number: int, case: Case, levels: Array, start: int) -> str:
+    """Show the slices, and beside them what was measured on each object."""
+    heading = f"Measurements of {case.count(len(case.nuclei))}" if case.nuclei else "Slices"
+    slices = viewer.make_viewer(
+        number, case.name, levels, case.labels, case.truth, case.spacing, start, case.noun[0]
     )
+    drawn = "".join(histograms.draw(name, values) for name, values in case.histograms.items())
+    counted = f'<div class="histograms">{drawn}</div>' if drawn else ""
+    table = viewer.objects_table(number, case.nuclei, case.noun[0]) if case.nuclei else ""
+    # without a script there is nothing below a heading that only the viewer asks for
+    hidden = "" if case.nuclei else " hidden"
+    measured = f'<div class="measured">{counted}{table}</div>' if case.nuclei else ""
+    return f'<h3{hidden}>{heading}</h3><div class="inspect">{slices}{measured}</div>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +291,8 @@ class _Draw:
     at: tuple[int, int, int]
     height: int
     bar_pixels: int
+    levels: Array
+    ends: tuple[float, float]
 
     def views(
         self, volume: Array, project: Callable[[Array, int], Array] = mosaic.max_projection
@@ -305,9 +316,8 @@ class _Draw:
     def steps(self, labels: tuple[Array, Array]) -> str:
         """Show input, layers, labels and truth side by side."""
         case = self.case
-        levels, ends = pictures.grey_levels(case.image)
-        painted = (pictures.GREY[view] for view in self.views(levels))
-        figures = [self.figure("Input", page.scale("grey", ends), painted)]
+        painted = (pictures.GREY[view] for view in self.views(self.levels))
+        figures = [self.figure("Input", page.scale("grey", self.ends), painted)]
         for name in case.layers:
             levels, ends = pictures.map_levels(case.layer(name))
             painted = (pictures.VIRIDIS[view] for view in self.views(levels))
@@ -324,7 +334,7 @@ class _Draw:
 
     def result(self, labels: tuple[Array, Array]) -> str:
         """Show the labels' outlines on the input and, with a truth, where they differ from it."""
-        greys = self.views(pictures.grey_levels(self.case.image)[0])
+        greys = self.views(self.levels)
         outlined = (pictures.outline(grey, view) for grey, view in zip(greys, labels, strict=True))
         figures = [self.figure("Outlines of the labels on the input", "", outlined)]
         if self.case.truth is not None:

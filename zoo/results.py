@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from zoo.data.io import Stack
 from zoo.data.write import smallest_unsigned, write_labels
 from zoo.evaluate.criteria import Nucleus, measure, per_frame, plot_over_time, write_criteria, write_frames
 from zoo.evaluate.report import Case
+from zoo.evaluate.suspicion import rank
 from zoo.fusion.depth import depth_of_objects
 from zoo.segment import Segmentation
 
@@ -20,6 +21,21 @@ Spacing = tuple[float, float, float]
 Segment = Callable[[np.ndarray], Segmentation]
 Watched = Callable[[np.ndarray], Iterable[np.ndarray]]
 Take = Callable[[str, int, np.ndarray, Segmentation], Case]
+
+_HEADINGS = {
+    "mean_probability": "mean probability",
+    "centre_probability": "centre probability",
+    "volume_um3": "volume (µm³)",
+    "sphericity": "sphericity",
+    "touches_border": "touches border",
+    "mean_intensity": "mean intensity",
+    "surface_um2": "surface (µm²)",
+    "voxels": "voxels",
+    "z_um": "z (µm)",
+    "y_um": "y (µm)",
+    "x_um": "x (µm)",
+}
+_COUNTED = ("volume_um3", "mean_probability", "centre_probability", "sphericity")
 
 
 def stem_of(path: Path) -> str:
@@ -165,11 +181,12 @@ def make_case(
     """
     rows = [
         {
-            key: _plain(value)
-            for key, value in asdict(nucleus).items()
-            if key != "frame" and value == value  # NaN: there was no network to say
+            "nucleus": one.label,
+            "suspicion": f"{why.score:.2f}",
+            "reasons": "; ".join(why.reasons),
+            **_row(one),
         }
-        for nucleus in nuclei
+        for one, why in rank(nuclei)
     ]
     return Case(
         name=name,
@@ -181,9 +198,12 @@ def make_case(
         labels=result.labels,
         truth=truth,
         scores=scores or {},
-        nuclei=[{"nucleus": row.pop("label"), **row} for row in rows],
+        nuclei=rows,
+        histograms={_HEADINGS[key]: [getattr(one, key) for one in nuclei] for key in _COUNTED},
     )
 
 
-def _plain(value: object) -> object:
-    return ("yes" if value else "no") if isinstance(value, bool) else value
+def _row(nucleus: Nucleus) -> dict[str, object]:
+    """Return what was measured for the page; a NaN has no column, there was no network to say."""
+    values = ((heading, getattr(nucleus, name)) for name, heading in _HEADINGS.items())
+    return {heading: value for heading, value in values if value == value}

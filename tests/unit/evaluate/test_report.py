@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import re
 import weakref
 from html.parser import HTMLParser
@@ -10,11 +11,11 @@ from PIL import Image
 
 from zoo.errors import InputError
 from zoo.evaluate import page
-from zoo.evaluate.pictures import EXTRA, MISSED
+from zoo.evaluate.pictures import EXTRA, MISSED, label_colours
 from zoo.evaluate.report import MAX_PICTURED, Case, write_report
 
 NASTY = "<script>alert('1')</script>\"&$title.tif"
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 
 
 class Reader(HTMLParser):
@@ -36,7 +37,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
     @property
@@ -92,14 +93,20 @@ def test_page_is_whole_and_fetches_nothing(tmp_path):
     text = write(tmp_path, [make_case("one"), make_case("two")])
     reader = Reader(text)
     assert text.startswith("<!DOCTYPE html>")
-    assert "script" not in {tag for tag, _ in reader.tags}
     assert not {tag for tag, _ in reader.tags} & {"link", "iframe", "object", "base", "form"}
-    assert not re.search(r"(?i)https?:|url\(|@import|//\w", re.sub(r'src="data:[^"]*"', "", text))
+    packed = r'(src="data:|data-image="data:|data-voxels=")[^"]*"'
+    assert not re.search(r"(?i)https?:|url\(|@import|//\w", re.sub(packed, "", text))
     ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
     links = reader.attributes("a", "href")
     assert len(links) == 2
     assert {link.removeprefix("#") for link in links} <= ids
-    assert "default-src 'none'" in " ".join(reader.attributes("meta", "content"))
+    policy = " ".join(reader.attributes("meta", "content"))
+    assert "default-src 'none'" in policy
+    # the one script that a browser will run is the one that is there
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "DecompressionStream" in script
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -192,7 +199,7 @@ def test_names_cannot_become_markup(tmp_path):
         settings={NASTY: NASTY},
         tables={NASTY: ([NASTY], [[NASTY]])},
     )
-    assert "<script" not in text
+    assert text.count("<script") == text.count("</script") == 1  # ours
     reader = Reader(text)
     # title twice, setting, table, overview, and name, layer, score, table in each case
     assert reader.text.count(NASTY) > 20
@@ -336,3 +343,32 @@ def test_a_case_is_let_go_before_the_next_is_made(tmp_path):
 
     write(tmp_path, cases())
     assert len(alive) == 3
+
+
+def test_histograms_stand_beside_the_table_where_there_are_enough_values(tmp_path):
+    many, few = [1.0, 2.0, 3.0, 4.0, 5.0, float("nan")], [1.0, float("nan")]
+    text = write(tmp_path, [make_case(histograms={"volume": many, "brightness": few})])
+    reader = Reader(text)
+    assert "<b>volume</b>" in text
+    assert reader.attributes("svg", "aria-label") == [
+        "volume: 5 from 1 to 5, median 3, at most 1 in a bar of 0.5"
+    ]
+    assert "<b>brightness</b>" not in text
+
+
+def test_rows_of_labels_carry_their_colour_and_number_others_do_not(tmp_path):
+    rows = [{"nucleus": 2, "reasons": "touches border"}, {"nucleus": 1, "reasons": ""}]
+    reader = Reader(write(tmp_path, [make_case(nuclei=rows)]))
+    assert reader.attributes("tr", "data-label") == ["2", "1"]
+    red, green, blue = label_colours(np.array([2]))[0]
+    assert reader.attributes("i", "style")[-2] == f"background: #{red:02x}{green:02x}{blue:02x}"
+    assert not Reader(write(tmp_path, [make_case()])).attributes("tr", "data-label")
+
+
+def test_each_pictured_case_has_a_viewer_that_waits_for_a_script(tmp_path):
+    reader = Reader(write(tmp_path, [make_case(str(number)) for number in range(MAX_PICTURED + 1)]))
+    viewers = [attrs for _, attrs in reader.tags if attrs.get("class") == "viewer"]
+    assert [attrs["data-case"] for attrs in viewers] == [str(number + 1) for number in range(MAX_PICTURED)]
+    assert all("hidden" in attrs for attrs in viewers)
+    ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
+    assert {f"case-{attrs['data-case']}" for attrs in viewers} == ids
