@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.data.slices import read_slices
+from zoo.defaults import RECORD
 from zoo.errors import InputError
 
 _SLICE = re.compile(r"(?P<volume>.+)_z(?P<z>\d{1,9})")
@@ -43,7 +44,7 @@ class Picture:
 
 def annotation_file(root: Path) -> Path | None:
     """Return ``annotations.json`` of a folder, else its only JSON file, else ``None``."""
-    found = sorted(path for path in root.glob("*.json") if path.is_file())
+    found = sorted(path for path in root.glob("*.json") if path.is_file() and not path.name.endswith(RECORD))
     named = root / "annotations.json"
     if named in found:
         return named

@@ -79,7 +79,7 @@ def read_image(
     """
     stack = _read(Path(path), channel, frames, kinds="iuf", what="an image", flat=flat)
     for time, frame in zip(stack.times, stack.frames, strict=True):
-        _check_values(frame, f"{path}" + (f", frame {time}," if stack.series else ""))
+        check_values(frame, f"{path}" + (f", frame {time}," if stack.series else ""))
     return stack
 
 
@@ -133,7 +133,7 @@ def _read_tiff(path: Path, channel: int | None, frames: str | None, kinds: str, 
             planes, explicit = plane_table(series.axes, series.shape)
         except InputError as error:
             raise InputError(f"{path} {error}") from None
-        _check_type(series.dtype, path, kinds, what)
+        check_type(series.dtype, path, kinds, what)
         times = _choose_frames(frames, len(planes))
         chosen = planes[list(times), _choose_channel(channel, planes.shape[1], path, what)]
         spacing = voxel_size(series.parent)
@@ -142,7 +142,8 @@ def _read_tiff(path: Path, channel: int | None, frames: str | None, kinds: str, 
 
 def _read_npy(path: Path, channel: int | None, frames: str | None, kinds: str, what: str) -> Stack:
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="raise"):  # sizes beyond 2^63, which numpy else tells as a warning
+            array = np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
     except Exception as error:  # the header is text that numpy parses: a damaged one raises nearly any type
@@ -154,7 +155,7 @@ def _read_npy(path: Path, channel: int | None, frames: str | None, kinds: str, w
         )
     if array.size == 0 or array.shape[-3] < 2:
         raise InputError(f"{path} has the shape {array.shape}: a 3-D stack of at least 2 planes is needed")
-    _check_type(array.dtype, path, kinds, what)
+    check_type(array.dtype, path, kinds, what)
     _choose_channel(channel, 1, path, what)
     volume = array if array.ndim == 4 else array[np.newaxis]
     times = _choose_frames(frames, len(volume))
@@ -175,11 +176,12 @@ def _read_slices(
     _choose_channel(channel, 1, path, what)
     times = _choose_frames(frames, 1)
     volume, spacing = read_slices(files)
-    _check_type(volume.dtype, path, kinds, what)
+    check_type(volume.dtype, path, kinds, what)
     return Stack(volume[np.newaxis], spacing, times, False, path)
 
 
-def _check_type(dtype: np.dtype, path: Path, kinds: str, what: str) -> None:
+def check_type(dtype: np.dtype, path: Path, kinds: str, what: str) -> None:
+    """Refuse voxels of a type whose `kind` is none of some."""
     if dtype.kind in kinds:
         return
     advice = "integers" if "f" not in kinds else "integers or floats"
@@ -201,7 +203,8 @@ def _choose_channel(channel: int | None, count: int, path: Path, what: str) -> i
     return channel or 0
 
 
-def _check_values(frame: np.ndarray, name: str) -> None:
+def check_values(frame: np.ndarray, name: str) -> None:
+    """Refuse an image with voxels that are no numbers, or that are all the same."""
     if frame.dtype.kind == "f":
         bad = frame.size - np.count_nonzero(np.isfinite(frame))
         if bad:
@@ -326,8 +329,12 @@ def list_images(paths: Iterable[Path | str]) -> list[Path]:
 
 def _is_folder(path: Path) -> bool:
     try:
-        if path.exists():
-            return path.is_dir()
+        if path.is_dir():
+            return True
+        if path.is_file():
+            return False
+        if path.exists():  # to open it may wait for ever
+            raise InputError(f"{path} is a pipe or a device: give a file or a folder")
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}): check its name and permissions"

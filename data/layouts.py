@@ -98,7 +98,10 @@ def _qcanet(root: Path, spacing: Spacing | None) -> DataSet | None:
         files = Files(image, mask=mask, markers=_partner(root / "images_ndn", image))
         found.append(_sample(files, _group(image.stem), spacing))
     listed = root / "split_list" / "validation.txt"
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    except UnicodeDecodeError as error:
+        raise InputError(f"{listed} is no text in UTF-8 ({error}): save it again") from None
     kept = {Path(line.strip()).stem for line in lines if line.strip()}
     gone = sorted(kept - {sample.name for sample in found})
     if gone:

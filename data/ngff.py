@@ -77,7 +77,7 @@ def read_attributes(path: Path) -> tuple[Version, dict[str, Any]] | None:
 def _load(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # not there, no JSON; nested too deep
         return None
     return found if isinstance(found, dict) else None
 
@@ -125,11 +125,24 @@ def read_multiscale(path: Path) -> tuple[list[str], list[Path], Spacing | None]:
     try:
         axes = [axis["name"].lower() for axis in multiscale["axes"]]
         levels = [path / dataset["path"] for dataset in multiscale["datasets"]]
-        return axes, levels, _find_spacing(multiscale, axes)
+        spacing = _find_spacing(multiscale, axes)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} has OME metadata that are incomplete or damaged ({reason(error)}): export it again"
         ) from error
+    for level in levels:
+        _check_inside(level, path)
+    return axes, levels, spacing
+
+
+def _check_inside(level: Path, path: Path) -> None:
+    """Refuse a level that lies outside of its image, be it by name or by a link."""
+    try:
+        inside = level.resolve().is_relative_to(path.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # endless names and links, a zero byte
+        raise InputError(f"a level of {path} cannot be opened ({reason(error)}): copy it again") from error
+    if not inside:
+        raise InputError(f"{path} names the level {level}, which lies outside of it: copy the level into it")
 
 
 def _find_multiscale(path: Path) -> dict[str, Any]:

@@ -62,8 +62,9 @@ def correct_attenuation(image: np.ndarray, strength: float = 1.0) -> np.ndarray:
 
     Each slice's background (its median) is kept and what is above it is multiplied by a gain; the gain
     follows a straight line fitted to the logarithm of the slices' 99th percentile above background over z,
-    as light decays exponentially with depth. Slices without signal do not take part in the fit, and a stack
-    that grows brighter with depth is left alone.
+    as light decays exponentially with depth. Slices without signal do not take part in the fit; the gain is 1
+    up to the first slice with signal and stays as it is from the last. A stack that grows brighter with depth
+    is left alone.
 
     Parameters
     ----------
@@ -81,7 +82,9 @@ def correct_attenuation(image: np.ndarray, strength: float = 1.0) -> np.ndarray:
     lit = signal > 0.1 * signal.max()
     if lit.sum() < 3:
         return image
-    depth = np.arange(len(image))
+    first, *_, last = np.flatnonzero(lit)
+    # no further: beyond the signal a line says nothing, and its exponential would overflow in a tall stack
+    depth = np.arange(len(image)).clip(first, last) - first
     slope, _ = np.polyfit(depth[lit], np.log(signal[lit]), 1)
     gain = np.exp(-strength * min(slope, 0.0) * depth).astype(np.float32)[:, None, None]
     floor = background.astype(np.float32)[:, None, None]

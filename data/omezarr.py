@@ -70,7 +70,7 @@ def create(
     chunks: tuple[int, int, int] | None = CHUNKS,
     labels: bool = False,
     name: str | None = None,
-) -> zarr.Array:
+) -> zarr.Array[Any]:
     """Make an OME-Zarr image with all its levels, to be filled.
 
     Level 0 is filled by the caller, box by box; writers of whole chunks may be several processes. The

@@ -17,6 +17,7 @@ import numpy as np
 from zoo.data import movies
 from zoo.data.cell import box_to_fit
 from zoo.data.datasets import DataSet, Sample, Volume
+from zoo.data.io import Spacing
 from zoo.data.movies import Fit, Scaling
 from zoo.data.resample import spacing_after
 from zoo.data.targets import markers_from_labels
@@ -66,7 +67,7 @@ def _load(number: int, frame: int, name: str) -> Volume:
 
 
 @lru_cache(maxsize=1)  # frames are asked for in their order
-def _movie(number: int) -> tuple[np.ndarray, np.ndarray, movies.Spacing]:
+def _movie(number: int) -> tuple[np.ndarray, np.ndarray, Spacing]:
     made = yeast_movie(number, frames=_FRAMES)
     box = (slice(None), *box_to_fit(made.image, made.spacing, SYNTHETIC["fit"]))
     image, mask = made.image[box], made.mask[box]
@@ -99,7 +100,7 @@ def read_settings(root: Path) -> dict[str, Any] | None:
         told = json.loads(path.read_text(encoding="utf-8"))
         named = told["fit"] in get_args(Fit) and told["scaling"] in get_args(Scaling)
         whole = named and len(told["size"]) == 3 and all(isinstance(n, int) and n > 1 for n in told["size"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise InputError(f"{path} is damaged: make the data set anew with 'zoo prepare'")

@@ -85,8 +85,8 @@ def _interpolated(read: Callable[[Box], np.ndarray], steps: Sequence[_Step]) -> 
     z, y, x = (slice(int(low[0]), int(high[-1]) + 1) for low, high, _ in steps)
     part = read((z, y, x)).astype(np.float32)
     for axis, (low, high, share) in enumerate(steps):
-        if not share.any() and len(low) == part.shape[axis]:
-            continue
+        if not share.any() and np.array_equal(low - low[0], np.arange(part.shape[axis])):
+            continue  # its voxels as they are
         above = part.take(high - low[0], axis)
         part = part.take(low - low[0], axis)
         above -= part

@@ -16,6 +16,15 @@ from zoo.data.tiffread import open_series, read_planes
 from zoo.errors import InputError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_DEFLATE = 1032  # bytes that one of a PNG's can stand for at most
+# colour type -> samples a pixel, bits a sample (PNG 1.2, section 4.1.1)
+_PNG_COLOURS = {
+    0: (1, (1, 2, 4, 8, 16)),
+    2: (3, (8, 16)),
+    3: (1, (1, 2, 4, 8)),
+    4: (2, (8, 16)),
+    6: (4, (8, 16)),
+}
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -123,8 +132,20 @@ def _read_png(path: Path) -> np.ndarray:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
     if encoded[:8] != _PNG_SIGNATURE or len(encoded) < 33:
         raise InputError(f"{path} is not a PNG, or truncated: copy or export it again")
-    width, height = struct.unpack(">II", encoded[16:24])
+    width, height, bits, colour = struct.unpack(">IIBB", encoded[16:26])
+    # all before libpng sees it, which writes to the terminal of its own
+    samples, depths = _PNG_COLOURS.get(colour, (0, ()))
+    if not width or not height or bits not in depths:
+        raise InputError(
+            f"{path} is truncated or damaged (it declares {height} x {width} pixels of {bits} bits and the "
+            f"colour type {colour}): copy or export it again"
+        )
     check_fits((height, width), np.dtype(np.uint16), path)
+    if height * width * samples * bits // 8 > len(encoded) * _DEFLATE:
+        raise InputError(
+            f"{path} is truncated or damaged (it declares {height} x {width} pixels, which its "
+            f"{len(encoded)} bytes cannot hold): copy or export it again"
+        )
     try:
         pixels = imagecodecs.png_decode(encoded)
     except Exception as error:  # its errors share no type of their own

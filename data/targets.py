@@ -48,21 +48,27 @@ def markers_from_labels(labels: np.ndarray, radius: int = MARKER_RADIUS) -> np.n
     labels : (Z, Y, X) int
     radius
         In voxels. A ball is cut where it would leave its object, and of two that touch over a face the one
-        with the lower number steps back, so that each object keeps a marker of its own.
+        with the lower number steps back, but none from its own centre: so each object keeps a marker, unless
+        the centres themselves are neighbours, as those of single voxels may be.
 
     Returns
     -------
     (Z, Y, X) bool
     """
-    markers = np.zeros(labels.shape, bool)
-    padded = np.pad(labels, radius)
+    margin = radius + 1
+    padded = np.pad(labels, margin)
+    out = np.zeros(padded.shape, bool)
     shape = ball(radius)
-    out = np.pad(markers, radius)
-    for z, y, x in nuclear_centres(labels):
-        box = tuple(slice(at, at + 2 * radius + 1) for at in (z, y, x))
-        out[box] |= shape & (padded[box] == labels[z, y, x])
-    inside = tuple(slice(radius, radius + n) for n in labels.shape)
-    markers = out[inside]
+    centres = nuclear_centres(labels) + margin
+    for z, y, x in centres:
+        box = tuple(slice(at - radius, at + radius + 1) for at in (z, y, x))
+        out[box] |= shape & (padded[box] == padded[z, y, x])
+    # the voxels beside a centre that are another's step back, unless they are its centre
+    sides = centres[:, None] + (np.argwhere(FACES) - 1)
+    foreign = padded[tuple(centres.T)][:, None] != padded[tuple(sides.T)].T
+    out[tuple(sides[foreign].T)] = False
+    out[tuple(centres.T)] = True
+    markers = out[tuple(slice(margin, margin + n) for n in labels.shape)]
     owned = np.where(markers, labels, 0)
     return markers & (ndimage.maximum_filter(owned, footprint=FACES) == owned)
 

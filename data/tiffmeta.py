@@ -22,6 +22,8 @@ _MICROMETRES = {
     "m": 1e6,
 }
 
+_MOST_PLANES = 1 << 20  # ours: of an image in several files
+
 _NEEDED = "a 3-D stack of at least 2 planes is needed"
 
 
@@ -135,12 +137,20 @@ def ome_planes(tif: tifffile.TiffFile) -> int:
     Returns
     -------
     int
-        Their number; 0 where there are no OME metadata or they spread the planes over several files.
+        Their number, by the sizes or as listed, whichever is larger; 0 where there are no OME metadata, or
+        they spread a credible number of planes over several files.
     """
-    pixels = _ome_pixels(tif.ome_metadata or "")
-    if pixels is None or len({e.get("FileName") for e in pixels.iterfind("{*}TiffData/{*}UUID")}) > 1:
+    xml = tif.ome_metadata or ""
+    pixels = _ome_pixels(xml)
+    if pixels is None:
         return 0
-    return math.prod(int(pixels.get(f"Size{a}", "1")) for a in "TCZ")
+    listed = ElementTree.fromstring(xml).iterfind("{*}Image/{*}Pixels/{*}TiffData")
+    count = max(
+        math.prod(int(pixels.get(f"Size{a}", "1")) for a in "TCZ"),
+        sum(int(e.get("PlaneCount") or e.get("NumPlanes") or 0) for e in listed),
+    )
+    files = {e.get("FileName") for e in pixels.iterfind("{*}TiffData/{*}UUID")}
+    return count if len(files) < 2 or count > _MOST_PLANES else 0
 
 
 def _ome_pixels(xml: str) -> ElementTree.Element | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from zoo.data.memory import check_fits
-from zoo.data.tiffcheck import check_structure
+from zoo.data.tiffcheck import Page, check_structure
 from zoo.data.tiffmeta import ome_planes
 from zoo.errors import InputError
 
@@ -43,8 +43,10 @@ def open_series(path: Path) -> Iterator[tifffile.TiffPageSeries]:
     was_disabled, logger.disabled = logger.disabled, True
     try:
         with tifffile.TiffFile(path) as tif:
-            _check_ome(tif, pages, path)
-            yield _only_series(tif, path)
+            _check_ome(tif, len(pages), path)
+            series = _only_series(tif, path)
+            _check_alike(series, pages, path)
+            yield series
     except InputError:
         raise
     except Exception as error:  # a damaged file makes tifffile and its codecs raise nearly any type
@@ -77,6 +79,22 @@ def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
         # tifffile then gives the pages as they come, which may take channels for depth, or the first alone
         raise InputError(f"{path} does not hold the planes that its metadata declare: export it again")
     return series
+
+
+def _check_alike(series: tifffile.TiffPageSeries, pages: Sequence[Page], path: Path) -> None:
+    """Refuse pages that declare other pixels than the first: tifffile decodes all of them as the first."""
+    if series.keyframe.dtype is None:
+        raise InputError(
+            f"{path} has pixels of {series.keyframe.bitspersample} bits of the kind "
+            f"{series.keyframe.sampleformat}, which TIFF does not have: copy or export it again"
+        )
+    first = pages[series.keyframe.index]
+    for page in series:
+        if page is not None and page.parent is series.parent and pages[page.index] != first:
+            raise InputError(
+                f"{path} has pages of different size, type or compression (the first and page "
+                f"{page.index + 1}): save each image in a file of its own"
+            )
 
 
 def read_planes(series: tifffile.TiffPageSeries, planes: np.ndarray, path: Path) -> np.ndarray:

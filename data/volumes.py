@@ -196,6 +196,8 @@ def open_volume(path: Path | str, *, channel: int | None = None, time: int = 0) 
         raise InputError(f"{path} does not exist: check the name; allowed are {ALLOWED}")
     if path.is_dir():
         return _open_group(path, channel, time)
+    if not path.is_file():  # to open it may wait for ever
+        raise InputError(f"{path} is a pipe or a device: give a file or a folder")
     if suffix in TIFF:
         return _open_tiff(path, channel, time)
     if suffix == ".npy":
@@ -249,6 +251,8 @@ def _open_group(path: Path, channel: int | None, time: int) -> Volume:
     size = dict(zip(axes, array.shape, strict=True))
     if not {"y", "x"} <= size.keys() or size.get("z", 1) < 2:
         raise InputError(f"{path} is 2-D ({array.shape}): a 3-D stack of at least 2 planes is needed")
+    if 0 in array.chunks or 0 in (array.shards or ()):
+        raise InputError(f"{path} has chunks of the shape {array.chunks}, without a voxel: write it anew")
     if 0 in array.shape:
         raise InputError(f"{path} has the shape {array.shape}, without a single voxel: export it again")
     _check_chunk(path, array)
@@ -345,7 +349,8 @@ def _view_tiff(path: Path) -> Any:
 def _open_npy(path: Path, channel: int | None, time: int) -> Volume:
     opener = partial(np.lib.format.open_memmap, path, mode="r")
     try:
-        array = opener()
+        with np.errstate(over="raise"):  # sizes beyond 2^63, which numpy else tells as a warning
+            array = opener()
     except Exception as error:  # the header is text that numpy parses: a damaged one raises nearly any type
         raise InputError(
             f"{path} is not a .npy of numbers, or damaged ({reason(error)}): save it again"

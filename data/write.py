@@ -224,7 +224,8 @@ def _write(
     z, y, x = (float(s) for s in spacing)
     axes = "TZYX"[-array.ndim :]
     with atomic(path) as temporary:
-        if array.dtype.name in _IMAGEJ_TYPES and array.nbytes <= CLASSIC_BYTES:
+        # a single column is none to tifffile's ImageJ writer: it takes it for the samples of a pixel
+        if array.dtype.name in _IMAGEJ_TYPES and array.nbytes <= CLASSIC_BYTES and array.shape[-1] > 1:
             # min and max: else Fiji scales the display by the first slice, often empty, and shows black
             low, high = display
             tifffile.imwrite(

@@ -103,12 +103,12 @@ class Frame:
 
 
 def measure(
-    labels: NDArray,
+    labels: NDArray[Any],
     spacing: tuple[float, float, float],
-    image: NDArray | None = None,
+    image: NDArray[Any] | None = None,
     frame: int = 0,
-    probability: NDArray | None = None,
-    centres: NDArray | None = None,
+    probability: NDArray[Any] | None = None,
+    centres: NDArray[Any] | None = None,
 ) -> list[Nucleus]:
     """Measure each nucleus of one frame.
 
@@ -298,7 +298,9 @@ def plot_over_time(path: Path, nuclei: Sequence[Nucleus], frames: Sequence[int])
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def _values(probability: NDArray, box: tuple[slice, ...], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _values(
+    probability: NDArray[Any], box: tuple[slice, ...], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     values = probability[box][mask].astype(np.float64)
     return values / 255 if probability.dtype == np.uint8 else values
 
@@ -309,7 +311,7 @@ def _measure_one(
     box: tuple[slice, ...],
     shape: tuple[int, ...],
     spacing: tuple[float, float, float],
-    image: NDArray | None,
+    image: NDArray[Any] | None,
     frame: int,
 ) -> Nucleus:
     """Measure the nucleus `mask` that fills the bounding box `box` of the volume."""

@@ -9,6 +9,7 @@ score is ever NaN.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,8 +278,8 @@ def check_definition(definition: str, metrics: Sequence[str] = ()) -> None:
 
 
 def score(
-    truth: NDArray,
-    pred: NDArray,
+    truth: NDArray[Any],
+    pred: NDArray[Any],
     metrics: Sequence[str],
     *,
     spacing: tuple[float, float, float],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Overlap:
         return self.voxels / (self.truth_sizes[self.rows] + self.pred_sizes[self.cols] - self.voxels)
 
 
-def check_labels(labels: NDArray, name: str = "labels") -> None:
+def check_labels(labels: NDArray[Any], name: str = "labels") -> None:
     """Refuse an array that cannot be a label volume.
 
     Parameters
@@ -93,7 +94,7 @@ def check_labels(labels: NDArray, name: str = "labels") -> None:
         raise InputError(f"{name} hold {lowest}: labels must be 0 (the background) or above; renumber them")
 
 
-def run_starts(*volumes: NDArray) -> IntArray:
+def run_starts(*volumes: NDArray[Any]) -> IntArray:
     """Find where a run of equal voxels begins along the last axis.
 
     Label volumes are mostly long runs, so what is counted run by run instead of voxel by voxel needs one
@@ -102,7 +103,7 @@ def run_starts(*volumes: NDArray) -> IntArray:
 
     Parameters
     ----------
-    volumes
+    *volumes
         (..., X), all of one shape. A run ends where any of them changes, and at the end of each row.
 
     Returns
@@ -121,7 +122,7 @@ def run_starts(*volumes: NDArray) -> IntArray:
     return np.flatnonzero(change)
 
 
-def renumber(labels: NDArray) -> tuple[NDArray, NDArray]:
+def renumber(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the objects the numbers 1 to N, in the order of their labels.
 
     Parameters
@@ -146,7 +147,7 @@ def renumber(labels: NDArray) -> tuple[NDArray, NDArray]:
     return ids, numbers.astype(np.int32)
 
 
-def count_overlap(truth: NDArray, pred: NDArray) -> Overlap:
+def count_overlap(truth: NDArray[Any], pred: NDArray[Any]) -> Overlap:
     """Count the voxels that each true and each predicted object share.
 
     Parameters
@@ -191,7 +192,7 @@ def count_overlap(truth: NDArray, pred: NDArray) -> Overlap:
     )
 
 
-def centroids(labels: NDArray, spacing: tuple[float, float, float]) -> NDArray[np.float64]:
+def centroids(labels: NDArray[Any], spacing: tuple[float, float, float]) -> NDArray[np.float64]:
     """Find the middle of each object.
 
     Parameters
@@ -220,7 +221,7 @@ def centroids(labels: NDArray, spacing: tuple[float, float, float]) -> NDArray[n
     return np.stack(sums, axis=1) / sizes[:, np.newaxis] * np.asarray(spacing)
 
 
-def _sizes(runs: NDArray, lengths: IntArray) -> tuple[NDArray, IntArray, IntArray]:
+def _sizes(runs: NDArray[Any], lengths: IntArray) -> tuple[NDArray[Any], IntArray, IntArray]:
     """Return the labels of the runs without 0, the index of each run's label among them, and their voxels.
 
     The index of a background run is -1.

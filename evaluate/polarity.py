@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -74,10 +75,10 @@ class Patch:
 
 
 def measure_patch(
-    mask: NDArray,
+    mask: NDArray[Any],
     spacing: tuple[float, float, float],
-    image: NDArray | None = None,
-    probability: NDArray | None = None,
+    image: NDArray[Any] | None = None,
+    probability: NDArray[Any] | None = None,
     frame: int = 0,
     before: Sequence[Patch] = (),
 ) -> Patch:
@@ -230,7 +231,9 @@ def _draw_way(axis: Axes, patches: Sequence[Patch], start: tuple[float, float, f
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def _check(mask: NDArray, spacing: tuple[float, float, float], others: dict[str, NDArray | None]) -> None:
+def _check(
+    mask: NDArray[Any], spacing: tuple[float, float, float], others: dict[str, NDArray[Any] | None]
+) -> None:
     check_labels(mask, "the mask's values")
     if mask.ndim != 3 or mask.size == 0:
         raise InputError(f"mask (shape {mask.shape}) must be one (z, y, x) volume; measure frame by frame")
@@ -241,7 +244,7 @@ def _check(mask: NDArray, spacing: tuple[float, float, float], others: dict[str,
         raise InputError(f"voxel size {spacing} um: all three (z, y, x) must be above 0")
 
 
-def _mean_and_max(values: NDArray | None, inside: NDArray[np.bool_]) -> tuple[float, float]:
+def _mean_and_max(values: NDArray[Any] | None, inside: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the mean and the largest of the values in the patch, NaN where there are none."""
     if values is None or not inside.any():
         return math.nan, math.nan

@@ -67,6 +67,6 @@ def segment(image: npt.NDArray[Any], spacing: Sequence[float]) -> Labels:
     smooth = ndi.gaussian_filter(image.astype(np.float32), BLUR / sampling)
     # The first percentile and not the least value: one dead pixel would move the least value
     light = np.maximum(smooth - np.percentile(smooth, 1), 0) ** POWER
-    mask = light > threshold_otsu(light)
+    mask = light > threshold_otsu(light.ravel())  # in rows, it takes 3 or 4 voxels in x for colours
     centres = distance_markers(mask, spacing, MIN_DISTANCE, SMOOTHING)
     return remove_small(split_touching(mask, centres, spacing), MIN_VOLUME, spacing)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import average, ward
+from scipy.spatial.distance import pdist
 
 from zoo.errors import InputError, unknown
 from zoo.fusion.detections import Detections, none_of
@@ -248,7 +249,8 @@ def _cluster(
     points = pool.detections.centroids(spacing)
     if k_max == 1 or (k_min == 1 and _is_one_object(pool.detections)):
         return np.zeros(n, np.intp)
-    tree = LINKAGES[linkage](points)
+    # of distances: two points in a plane, or three in space, may look like a table of distances to scipy
+    tree = LINKAGES[linkage](pdist(points))
     k_min = max(k_min, 2)
     scores = mean_silhouettes(points, tree, k_min, k_max, silhouette)
     return cut(tree, k_min + int(scores.argmax()))

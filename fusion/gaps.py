@@ -22,7 +22,7 @@ def mutual(pairs: Ints, *costs: Floats) -> npt.NDArray[np.bool_]:
     ----------
     pairs
         (P, 2) int. A lower and an upper segment each.
-    costs
+    *costs
         (P,) float each. The second decides between equals of the first, and so on; of equals in all the pair
         of the smaller numbers is the cheaper, so that the order of the pairs does not matter.
 

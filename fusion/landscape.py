@@ -114,10 +114,12 @@ def flood_from(
 
     Parameters
     ----------
-    mask, centres, spacing
+    mask, centres
         As there.
     markers
         (N, 3) int. Voxels z, y, x; those outside the mask have no say.
+    spacing
+        As there.
 
     Returns
     -------

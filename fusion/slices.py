@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
 
 from zoo.errors import InputError, unknown
 from zoo.fusion.detections import Detections, none_of
@@ -137,7 +138,8 @@ def group(points: Floats, z: Ints, axes: Floats) -> Ints:
     if len(points) < 2:
         return np.zeros(len(points), int)
     if len(points) <= MOST_DENSE:
-        tree, separate = linkage(points, "ward"), 1
+        # of distances: three points may look like a table of distances to scipy
+        tree, separate = linkage(pdist(points), "ward"), 1
     else:
         tree, separate = ward_forest(points, axes)
     k_min = max(int(np.bincount(z).max()), separate)
@@ -209,7 +211,7 @@ def ward_forest(points: Floats, axes: Floats) -> tuple[npt.NDArray[np.float64], 
 def _ward(points: Floats, graph: csr_array) -> tuple[Ints, Floats]:
     """Find the merges of points that hang together, and their heights, which never fall."""
     if len(points) <= MOST_DENSE:
-        tree = linkage(points, "ward")
+        tree = linkage(pdist(points), "ward")
         return tree[:, :2].astype(int), tree[:, 2]
     from sklearn.cluster import ward_tree
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def check_tracker() -> None:
 
 
 def link(
-    labels: Iterable[NDArray], spacing: Sequence[float], *, max_distance_um: float = MAX_DISTANCE_UM
+    labels: Iterable[NDArray[Any]], spacing: Sequence[float], *, max_distance_um: float = MAX_DISTANCE_UM
 ) -> Tracks:
     """Link the objects of a time series into tracks.
 
@@ -129,7 +130,7 @@ def link(
     return _number(frames, ids, centres, _links([centres for _, centres in found], max_distance_um))
 
 
-def relabel(labels: Iterable[NDArray], tracks: Tracks) -> Iterator[NDArray]:
+def relabel(labels: Iterable[NDArray[Any]], tracks: Tracks) -> Iterator[NDArray[Any]]:
     """Give each object the number of its track.
 
     Parameters
@@ -160,7 +161,7 @@ def relabel(labels: Iterable[NDArray], tracks: Tracks) -> Iterator[NDArray]:
         yield numbered
 
 
-def _objects(frame: NDArray) -> tuple[Ints, Ints, Ints]:
+def _objects(frame: NDArray[Any]) -> tuple[Ints, Ints, Ints]:
     """Return the flat indices of voxels in objects, the labels, ascending, and which of them each has."""
     if frame.ndim != 3 or frame.dtype.kind not in "iu":
         raise InputError(
@@ -173,7 +174,7 @@ def _objects(frame: NDArray) -> tuple[Ints, Ints, Ints]:
     return inside, ids.astype(np.int64), place
 
 
-def _centres(frame: NDArray, spacing: Sequence[float]) -> tuple[Ints, Floats]:
+def _centres(frame: NDArray[Any], spacing: Sequence[float]) -> tuple[Ints, Floats]:
     """Return the labels of a frame and the centres of their voxels, (N, 3) um."""
     inside, ids, place = _objects(frame)
     sizes = np.bincount(place, minlength=len(ids))

@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from zoo.train.device import configure
 
 configure()  # before any test imports TensorFlow
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
+
+# the same few examples on every run; `make fuzz` asks for many new ones. How long one takes is the machine's
+_CALM = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", max_examples=15, derandomize=True, **_CALM)
+settings.register_profile("nightly", max_examples=10_000, derandomize=False, print_blob=True, **_CALM)
+settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

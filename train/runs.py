@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any
 
 from zoo import registry
 from zoo.data.datasets import Volume
+from zoo.data.hdf5 import check_arrays
 from zoo.data.sizes import describe_sizes
-from zoo.data.write import atomic
+from zoo.data.write import atomic, atomic_folder
 from zoo.defaults import PRETRAINED
 from zoo.entry import Entry
 from zoo.errors import InputError
@@ -65,8 +65,8 @@ class Run:
         Raises
         ------
         InputError
-            Where they are missing, or their SHA-256 is not the one that :func:`zoo.train.pack.pack` noted or,
-            of those that come with the package, the one in the registry.
+            Where they are missing, damaged or unsafe, or their SHA-256 is not the one that
+            :func:`zoo.train.pack.pack` noted or, of those that come with the package, that of the registry.
         """
         if not self.best.is_file():
             raise InputError(f"{self.path} holds no weights yet ({BEST}): train it for an epoch at least")
@@ -79,6 +79,7 @@ class Run:
                 f"{self.best} is not what was packed, its SHA-256 differs: it is damaged or was changed; "
                 "get the folder anew"
             )
+        check_arrays(self.best)
 
     @property
     def threshold(self) -> float:
@@ -177,9 +178,8 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
             raise InputError(
                 f"{path} is not a run folder (no {SETTINGS}), so it is not removed: choose another --out"
             )
-        shutil.rmtree(path)
-    with atomic(path / SETTINGS) as part:
-        part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    with atomic_folder(path) as part:  # a folder without settings could neither go on nor begin anew
+        (part / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
     return Run(path, settings)
 
 
@@ -191,6 +191,8 @@ def open_run(path: Path) -> Run:
     InputError
         Where it is missing, not a run, or of an entry or recipe that this version does not know.
     """
+    if (path / SETTINGS).exists() and not (path / SETTINGS).is_file():  # a pipe would be waited for
+        raise InputError(f"{path / SETTINGS} is a pipe, a folder or a device: give a run folder")
     try:
         settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
         run = Run(path, settings)
@@ -199,7 +201,7 @@ def open_run(path: Path) -> Run:
         raise InputError(
             f"{path} is not a run folder (no {SETTINGS}): give the --out of a 'zoo train'"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as fault:
         raise InputError(f"{path / SETTINGS} cannot be used: {fault}") from None
     return run
 

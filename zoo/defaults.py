@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 PRETRAINED = Path(__file__).parent / "pretrained"  # packed runs that come along, each named after its entry
+RECORD = "provenance.json"  # of what made results; the end of its name, beside a single file
 RUNS = Path("runs")  # where 'zoo train NAME' writes without --out: runs/NAME
 AUTO = "auto"  # the threshold that the training found
 THRESHOLD = 0.5  # of probabilities resampled to the voxels of the image

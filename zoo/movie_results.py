@@ -73,9 +73,11 @@ def write_movie(
         patches.append(measure_patch(result.labels, spacing, frame, probability, time, patches))
         return mask_case(name, frame, spacing, result, patches[-1])
 
-    yield from segment_frames(stack, spacing, mask, target, watched, take)
-    write_polarity(target.polarity, patches)
-    plot_polarity(target.plot, patches)
+    def write() -> None:
+        write_polarity(target.polarity, patches)
+        plot_polarity(target.plot, patches)
+
+    yield from segment_frames(stack, spacing, mask, target, watched, take, write)
 
 
 def inside(box: Box, segment: Segment) -> Segment:

@@ -13,6 +13,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from zoo.errors import InputError, unknown
 
+_LONGEST = 16_384  # bytes of a recipe file; ours have 300
+_MOST_POOLINGS = 10  # 1024 voxels a pooled one
+
 Settings = TypeVar("Settings")  # Recipe, or the DetectorRecipe of zoo.recipe_detector
 
 
@@ -103,6 +106,8 @@ class Recipe(Fitting):
         self.check_not_negative("dilate")
         if self.kernel % 2 == 0:
             raise InputError(f"kernel={self.kernel} must be odd, so that 'same' padding is symmetric")
+        if self.poolings > _MOST_POOLINGS:
+            raise InputError(f"poolings={self.poolings} must be at most {_MOST_POOLINGS}")
         self.check_multiple("patch", self.multiple, self.poolings)
 
     @property
@@ -162,15 +167,26 @@ def load(recipes: Mapping[str, Settings], name_or_file: str) -> Settings:
             raise unknown("recipe", name_or_file, [*recipes, "FILE.toml"])
         return recipes[name_or_file]
     try:
-        values = tomllib.loads(Path(name_or_file).read_text(encoding="utf-8"))
+        values = tomllib.loads(_text(Path(name_or_file)))
     except OSError as fault:
         raise InputError(f"cannot read recipe {name_or_file}: {fault.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:  # no TOML, no UTF-8, endless numbers; nested too deep
         raise InputError(f"recipe {name_or_file} is not TOML: {fault}") from None
     base = str(values.pop("recipe", "default"))
     if base not in recipes:
         raise unknown("recipe", base, recipes)
     return change(recipes[base], values)
+
+
+def _text(path: Path) -> str:
+    """Read a recipe; one that no person wrote would keep the parser busy for minutes."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"recipe {path} is a pipe or a device: give a file")
+    with path.open("rb") as file:
+        found = file.read(_LONGEST + 1)
+    if len(found) > _LONGEST:
+        raise InputError(f"recipe {path} is longer than {_LONGEST:,} bytes: keep to the keys of 'zoo info'")
+    return found.decode("utf-8")
 
 
 def _literal(text: str) -> Any:

@@ -108,15 +108,23 @@ def write_results(
         nuclei.extend(found)
         return make_case(name, frame, spacing, result, found)
 
-    yield from segment_frames(stack, spacing, segment, target, watched, take)
-    write_criteria(target.criteria, nuclei)
-    if stack.series:
-        write_frames(target.frames, per_frame(nuclei, stack.times))
-        plot_over_time(target.over_time, nuclei, stack.times)
+    def write() -> None:
+        write_criteria(target.criteria, nuclei)
+        if stack.series:
+            write_frames(target.frames, per_frame(nuclei, stack.times))
+            plot_over_time(target.over_time, nuclei, stack.times)
+
+    yield from segment_frames(stack, spacing, segment, target, watched, take, write)
 
 
 def segment_frames(
-    stack: Stack, spacing: Spacing, segment: Segment, target: Target, watched: Watched, take: Take
+    stack: Stack,
+    spacing: Spacing,
+    segment: Segment,
+    target: Target,
+    watched: Watched,
+    take: Take,
+    write: Callable[[], None],
 ) -> Iterator[Case]:
     """Segment the frames of a stack and write their labels when all are done.
 
@@ -127,6 +135,8 @@ def segment_frames(
     take
         Makes the case of a frame, given its name in reports, its number, its image and what came out, with
         labels of the smallest type that holds them.
+    write
+        Writes what else there is. The labels come after it: where they are, --resume takes all for done.
 
     Yields
     ------
@@ -140,6 +150,7 @@ def segment_frames(
         labels.append(case.labels)
         yield case
         del case  # its maps, before those of the next frame come
+    write()
     write_labels(target.labels, np.stack(labels) if stack.series else labels[0], spacing)
 
 

@@ -94,8 +94,8 @@ def write_tracked(
             results, relabel((result.labels for result in results), tracks), strict=True
         )
     )
+    write_tracks(target, tracks, stack.times)  # the labels are last: by them --resume takes all for done
     yield from write_results(stack, spacing, lambda _: next(numbered), target)
-    write_tracks(target, tracks, stack.times)
 
 
 def describe(tracks: Tracks) -> str:

@@ -79,38 +79,55 @@ def open_networks(entry: Entry, given: Sequence[str]) -> dict[str, Network]:
     InputError
         As :func:`find_runs`; or for weights of another network, or files that cannot be read.
     """
-    folders = find_runs(entry, given)
-    if not folders:
+    runs = open_runs(entry, given)
+    if not runs:
         return {}  # without the seconds that a framework takes to load
-    from zoo.train import device, runs
+    from zoo.train import device
 
     device.configure()
-    networks = {}
-    for name, folder in folders.items():
-        run = runs.open_run(folder)
+    return {
+        name: Network(run.entry, run.recipe, _model(run), objects=run.settings.get("objects"))
+        for name, run in runs.items()
+    }
+
+
+def open_runs(entry: Entry, given: Sequence[str]) -> dict[str, Run]:
+    """Read what is known of the networks that an entry needs, without loading them.
+
+    Raises
+    ------
+    InputError
+        As :func:`find_runs`; or for weights of another network, or files that cannot be read.
+    """
+    from zoo.train.runs import open_run
+
+    runs = {}
+    for name, folder in find_runs(entry, given).items():
+        run = open_run(folder)
         if run.entry.name != name:
             raise InputError(
                 f"{folder} holds weights of {run.entry.name}, not of {name}: give a run of {name}"
             )
-        networks[name] = Network(run.entry, run.recipe, _model(run), objects=run.settings.get("objects"))
-    return networks
+        runs[name] = run
+    return runs
 
 
 def _model(run: Run) -> Any:
-    from zoo.vote import member_name
-
-    rebuild = run.entry.rebuild.load()
-    if run.entry.task != "instances_2d":
-        return rebuild(run)
-    if not run.recipe.members:
-        return [(run.path.name, rebuild(run))]
+    if run.entry.task != "instances_2d" or not run.recipe.members:
+        run.check_best()
+        rebuild = run.entry.rebuild.load()  # here the framework comes, which takes seconds
+        return rebuild(run) if run.entry.task != "instances_2d" else [(run.path.name, rebuild(run))]
     from zoo.train.members import trained
+    from zoo.vote import member_name
 
     members = trained(run)
     if not members:
         raise InputError(
             f"no member of {run.path} has weights yet: 'zoo train {run.entry.name} --out {run.path} --resume'"
         )
+    for member in members.values():
+        member.check_best()
+    rebuild = run.entry.rebuild.load()
     return [(member_name(number), rebuild(member)) for number, member in members.items()]
 
 

@@ -48,7 +48,7 @@ def whole(image):
 
 def make_job(volume, folder, block=(24, 40, 40), window=32, halo_um=32.0):
     halo = tuple(int(np.ceil(halo_um / um)) for um in UM)
-    windows = dict.fromkeys(QCANET.needs.values(), window)
+    windows = dict.fromkeys(QCANET.needs.values(), (window,) * 3)
     job = Job(
         room=10**9,
         name="qcanet",
@@ -61,7 +61,7 @@ def make_job(volume, folder, block=(24, 40, 40), window=32, halo_um=32.0):
         windows=windows,
         threshold=0.5,
     )
-    maps = {name: (job.view(name).padded, window) for name in windows}
+    maps = {name: (job.view(name).padded, windows[name]) for name in windows}
     fill = partial(make_arrays, block, volume.shape, maps)
     store = open_store(folder / "run" / "t0000", {"block": block, "window": window}, fill)
     return Job(**{key: getattr(job, key) for key in job.__slots__} | {"store": store})

@@ -181,7 +181,7 @@ def test_weights_that_were_cut_short(finished, volumes, trainer, tmp_path):
     for name in ("best.weights.h5", "last-0002.weights.h5"):
         whole = (run.path / name).read_bytes()
         (run.path / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"best\.weights\.h5 cannot be read"):
+    with pytest.raises(InputError, match=r"best\.weights\.h5 cannot be loaded"):
         rebuild(run)
     with pytest.raises(InputError, match=r"last-0002\.weights\.h5 cannot be read"):
         fit(run, volumes[:2], volumes[2:], trainer=trainer)

@@ -145,7 +145,7 @@ def test_a_run_without_weights(volumes, tmp_path):
 def test_weights_that_were_cut_short(copied, volumes):
     whole = copied.best.read_bytes()
     copied.best.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"best\.weights\.h5 cannot be loaded into qcanet_nsn"):
+    with pytest.raises(InputError, match=r"best\.weights\.h5 cannot be loaded, as they are damaged"):
         rebuild(copied)
     _, last = copied.checkpoint()
     last.rename(copied.checkpoint_file(2)).write_bytes(b"nothing")

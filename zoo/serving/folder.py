@@ -164,7 +164,10 @@ def read_example(version: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             plain = dict(arrays)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as fault:
+    except (
+        OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error,
+        NotImplementedError, RuntimeError, MemoryError,  # other compressions, passwords; sizes that lie
+    ) as fault:  # fmt: skip
         raise InputError(f"{path} cannot be read ({fault}): export the model anew") from None
     return {
         name: _words(array, plain[name + _LENGTHS]) if name + _LENGTHS in plain else array

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as theirs
 from scipy import ndimage
@@ -79,7 +79,6 @@ def test_polygons_are_cut_at_the_edge_and_may_hold_no_pixel():
     assert not draw(picture()).any()
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_run_lengths_come_back(height, width, seed, share):
     mask = np.random.default_rng(seed).random((height, width)) < share

@@ -552,7 +552,9 @@ def test_the_handmade_page_is_read(tmp_path):
     ("change", "words"),
     [
         ({256: 2**20, 257: 2**20}, "truncated"),  # claims 1 TB in a file of 200 bytes
-        ({256: 2**20, 257: 2**20, 278: 2**20, 259: 8}, "memory"),  # and so, perhaps, deflated
+        ({256: 2**20, 257: 2**20, 278: 2**20, 259: 34925}, "memory"),  # LZMA packs without limit
+        ({256: 2**20, 257: 2**20, 278: 2**20, 259: 8}, "at most, unpacked"),  # deflate to 1 : 1032
+        ({256: 90, 257: 90, 278: 90, 259: 32773}, "needs 8100 bytes of pixels, its strips hold 4096 at most"),
         ({256: 0}, "8 x 0"),
         ({257: 0}, "0 x 8"),
         ({273: 0}, "without pixels"),
@@ -839,3 +841,76 @@ def test_qcanet_example_is_read(real_data):
         labels = read_labels(folder / name / "16_cell_stage.tif")
         assert labels.frames.shape == image.frames.shape
         assert labels.frames.any()
+
+
+# pages and metadata that lie
+
+
+def test_a_tile_far_larger_than_its_page(tmp_path):
+    tags = {k: v for k, v in PAGE.items() if k not in (273, 278, 279)} | {259: 34712, 324: 8, 325: 64}
+    handmade(tmp_path / "i.tif", tags | {322: 4096, 323: 4096})  # small tiles of one size are common
+    refused(tmp_path / "i.tif", "2-D")
+    handmade(tmp_path / "i.tif", tags | {322: 40_000, 323: 40_000})
+    refused(tmp_path / "i.tif", "page 1, 8 x 8, has tiles of 40000 x 40000")
+
+
+@pytest.mark.parametrize("change", [{}, {258: 16}, {259: 5}, {317: 2}, {339: 2}], ids=str)
+def test_pages_that_declare_other_pixels_than_the_first(tmp_path, change):
+    tags = PAGE | {317: 1, 339: 1}
+    handmade(tmp_path / "one.tif", tags, pixels=bytes(range(128)))
+    handmade(tmp_path / "two.tif", tags | change | {279: 128}, pixels=bytes(range(128)))
+    one, two = ((tmp_path / name).read_bytes()[136:-4] for name in ("one.tif", "two.tif"))
+    whole = (tmp_path / "one.tif").read_bytes()[:136]
+    for number, page in enumerate([one, one, one, two, *[one] * 6], 1):  # tifffile looks at some of them
+        whole += page + struct.pack("<I", (136 + number * (len(page) + 4)) * (number < 10))
+    (tmp_path / "i.tif").write_bytes(whole)
+    if change:
+        refused(tmp_path / "i.tif", "the first and page 4")
+    else:
+        assert read_image(tmp_path / "i.tif").frames.shape == (1, 10, 8, 8)
+
+
+def test_samples_of_a_kind_that_does_not_exist(tmp_path):
+    handmade(tmp_path / "i.tif", PAGE | {339: 77}, pixels=b"\1" * 4096)  # as float64 there are bytes enough
+    refused(tmp_path / "i.tif", "8 bits of the kind 77")
+
+
+@pytest.mark.parametrize("names", [["a.ome.tif"], ["a.ome.tif", "b.ome.tif"]])
+def test_ome_that_lists_endless_planes(tmp_path, voxels, names):
+    xml = ome_xml(1, names).replace('PlaneCount="1"', 'PlaneCount="1000000000"')
+    assert "1000000000" in xml
+    tifffile.imwrite(tmp_path / "a.ome.tif", voxels[0, 0], description=xml, metadata=None)
+    refused(tmp_path / "a.ome.tif", "000000 planes", "truncated")
+
+
+@pytest.mark.parametrize("shape", ["(4294967296, 4294967296, 2)", "(4294967296, 4294967296, 4294967296)"])
+def test_npy_of_a_shape_beyond_all_numbers(tmp_path, shape):
+    header = f"{{'descr': '<u2', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    (tmp_path / "i.npy").write_bytes(b"\x93NUMPY\1\0v\0" + header.encode())
+    refused(tmp_path / "i.npy", "damaged")
+
+
+def test_pipes_are_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "i.tif")
+    refused(tmp_path / "i.tif", "pipe")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (16, 0, "declares 10 x 0 pixels"),
+        (16, 40_000_000, "cannot hold"),
+        (24, 17, "17 bits"),
+        (25, 9, "colour type 9"),
+    ],
+)
+def test_png_whose_head_lies_is_refused_before_libpng_sees_it(tmp_path, capfd, place, value, words):
+    encoded = bytearray(imagecodecs.png_encode(np.ones((10, 12), np.uint8)))
+    encoded[place : place + (4 if place < 24 else 1)] = value.to_bytes(4 if place < 24 else 1, "big")
+    for z in range(2):
+        (tmp_path / f"z{z}.png").write_bytes(encoded)
+    with pytest.raises(InputError) as caught:
+        read_image(tmp_path)
+    message = str(caught.value)
+    assert words in message
+    assert capfd.readouterr().err == ""

@@ -559,3 +559,9 @@ def test_frames_that_were_chosen_and_hold_no_patch_are_counted(tmp_path, folder)
     for name in [path.stem for path in folder.glob("*.tif") if not path.stem.endswith("_mask")]:
         write_labels(folder / f"{name}_mask.tif", late, UM)
     refused(folder, tmp_path / "none", "none of the frames that --frames middle:2 chose has a patch")
+
+
+def test_settings_nested_too_deep_are_damaged(tmp_path):
+    (tmp_path / "prepared.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="damaged"):
+        read_settings(tmp_path)

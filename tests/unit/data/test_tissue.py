@@ -3,7 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
@@ -40,7 +40,6 @@ def boxes(draw):
 # every box is the crop of the whole
 
 
-@settings(max_examples=60, deadline=None)
 @given(box=boxes())
 def test_a_box_is_the_crop_of_the_whole_to_the_bit(whole, box):
     tissue = Tissue(5, SHAPE, SPACING)

@@ -377,3 +377,37 @@ def test_volumes_go_to_other_processes(tmp_path):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         read = pool.starmap(volumes.Volume.read, [(volume, BOX) for volume in opened])
     assert all(np.array_equal(part, array[BOX]) for part in read)
+
+
+@pytest.mark.parametrize("at", ["../other/0", "/etc", "{whole}", "link"])
+def test_a_level_outside_of_its_image(tmp_path, at):
+    for name in ("a.zarr", "other"):
+        level = create(tmp_path / name, (4, 8, 8), np.uint8, (1, 1, 1), version="0.4")
+        level[:] = 1
+    (tmp_path / "a.zarr" / "link").symlink_to(tmp_path / "other" / "0")
+    told = json.loads((tmp_path / "a.zarr" / ".zattrs").read_text())
+    told["multiscales"][0]["datasets"][0]["path"] = at.format(whole=tmp_path / "other" / "0")
+    (tmp_path / "a.zarr" / ".zattrs").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="lies outside of it"):
+        open_volume(tmp_path / "a.zarr")
+
+
+def test_chunks_without_a_voxel(tmp_path):
+    create(tmp_path / "a.zarr", (4, 8, 8), np.uint8, (1, 1, 1), version="0.4")
+    told = json.loads((tmp_path / "a.zarr" / "0" / ".zarray").read_text())
+    (tmp_path / "a.zarr" / "0" / ".zarray").write_text(json.dumps(told | {"chunks": [0, 8, 8]}))
+    with pytest.raises(InputError, match="without a voxel"):
+        open_volume(tmp_path / "a.zarr")
+
+
+def test_metadata_nested_too_deep_are_none(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / ".zattrs").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="no OME-Zarr image"):
+        open_volume(tmp_path / "a.zarr")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "i.npy")
+    with pytest.raises(InputError, match="pipe"):
+        open_volume(tmp_path / "i.npy")

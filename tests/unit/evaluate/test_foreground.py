@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
@@ -52,13 +52,11 @@ def test_counts_and_metrics_by_hand():
 
 
 @given(volumes)
-@settings(max_examples=100, deadline=None)
 def test_agrees_with_a_loop_over_voxels(pair):
     assert score(*pair, FOREGROUND, spacing=UNIT) == pytest.approx(naive(*pair))
 
 
 @given(volumes)
-@settings(max_examples=50, deadline=None)
 def test_agrees_with_scikit_learn(pair):
     truth, pred = ((labels > 0).ravel() for labels in pair)
     expected = {

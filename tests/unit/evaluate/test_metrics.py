@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import label
@@ -99,20 +99,17 @@ def published_choice(overlap, coverage):
 
 
 @given(volumes, st.sampled_from(OVERLAPS))
-@settings(max_examples=200, deadline=None)
 def test_agrees_with_one_mask_a_pair(pair, name):
     assert score(*pair, [name], spacing=UNIT)[name] == pytest.approx(naive(*pair, name))
 
 
 @given(volumes, st.sampled_from(["seg", "mucov"]))
-@settings(max_examples=100, deadline=None)
 def test_original_definition_agrees_with_the_published_control_flow(pair, name):
     expected = naive(*pair, name, definition="original")
     assert score(*pair, [name], spacing=UNIT, definition="original")[name] == pytest.approx(expected)
 
 
 @given(volumes, st.permutations([1, 2, 3]), st.permutations([1, 2, 3]))
-@settings(max_examples=60, deadline=None)
 def test_the_numbering_of_objects_makes_no_difference(pair, for_truth, for_pred):
     truth, pred = pair
     renumbered = np.array([0, *for_truth])[truth], np.array([0, *for_pred])[pred] * 1000
@@ -122,7 +119,6 @@ def test_the_numbering_of_objects_makes_no_difference(pair, for_truth, for_pred)
 
 
 @given(volumes)
-@settings(max_examples=40, deadline=None)
 def test_truth_and_prediction_can_be_swapped_but_for_seg_and_mucov(pair):
     names = (*FOREGROUND, "f1@0.5", "f1@0.3", "ap50", "pq", "det_f1")
     forth = score(*pair, names, spacing=UNIT, radius_um=1.2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.measure import regionprops
@@ -44,7 +44,6 @@ def test_hand_counted_volume():
 
 
 @given(volumes)
-@settings(max_examples=60, deadline=None)
 def test_agrees_with_scikit_image_and_plain_counting(pair):
     truth, pred = pair
     table = count_overlap(truth, pred)
@@ -129,7 +128,6 @@ def test_an_object_going_round_the_end_of_a_row_has_its_middle_in_the_middle():
 
 
 @given(volumes)
-@settings(max_examples=40, deadline=None)
 def test_centroids_agree_with_scikit_image(pair):
     labels = pair[1]
     expected = [region.centroid for region in regionprops(labels)]

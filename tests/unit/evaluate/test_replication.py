@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -111,7 +111,6 @@ def naive(truth, pred):
 
 
 @given(volumes)
-@settings(max_examples=200, deadline=None)
 def test_agrees_with_masks_compared_by_number(pair):
     truth, pred = pair
     if truth.any() and pred.any():

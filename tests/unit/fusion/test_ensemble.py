@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import InputError
@@ -360,7 +360,6 @@ def fates(members, fused):
     )
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
 @given(shuffled(), st.sampled_from(["ward", "average"]), st.booleans())
 def test_order_changes_nothing_and_no_voxel_is_in_two(case, linkage, one_per_member):
     members, order, inner = case

@@ -2,7 +2,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 from scipy.cluster.hierarchy import fcluster, is_valid_linkage, linkage
@@ -213,12 +213,11 @@ def test_small_objects_are_removed_by_their_volume_in_um3(method):
 
 
 @both
-@settings(max_examples=8, derandomize=True, deadline=None)
-@given(seed=st.integers(0, 999))
+@given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_detections_changes_nothing(method, seed):
     rng = np.random.default_rng(seed)
     # Equal squares on a coarse grid: plenty of equal distances and overlaps
-    truth = np.kron(rng.integers(0, 2, (6, 6, 6)) * np.arange(1, 37).reshape(6, 6), np.ones((1, 3, 3), int))
+    truth = np.kron(rng.integers(0, 2, (5, 4, 4)) * np.arange(1, 17).reshape(4, 4), np.ones((1, 2, 2), int))
     slices = perfect(truth)
     shuffled = [part.take(rng.permutation(len(part))) for part in slices]
     given_order = join(slices, truth.shape, SPACING, method=method)
