@@ -15,6 +15,8 @@ from zoo.errors import InputError
 if TYPE_CHECKING:
     from zoo.train.runs import Run
 
+SERVING, BIOIMAGEIO = "serving", "bioimageio"
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -25,12 +27,21 @@ if TYPE_CHECKING:
     help="All models that have weights: runs/NAME, else those of the package.",
 )
 @click.option("--out", type=PATH, required=True, help="Folder of the exported models.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([SERVING, BIOIMAGEIO]),
+    default=SERVING,
+    show_default=True,
+    help="serving: folders for TensorFlow Serving, OUT/NAME/1 and a new number each time. bioimageio: a "
+    "BioImage.IO package, OUT/NAME.bioimageio.zip, replaced each time.",
+)
 @weights_option()
-def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ...]) -> None:
-    """Write models for TensorFlow Serving: OUT/NAME/1, and a new number each time.
+def export(name: str | None, everything: bool, out: Path, form: str, weights: tuple[str, ...]) -> None:
+    """Write models for TensorFlow Serving, or a network as a BioImage.IO package.
 
-    Of a pipeline its networks are written, of an ensemble its members. Each is loaded again and compared with
-    the network before it is put into its place.
+    Of a pipeline its networks are written, of an ensemble its members; a package takes neither, but any other
+    network. Each is loaded again and compared with the network before it is put into its place.
     """
     if everything == (name is not None):
         raise InputError("give the name of a model or --all: one of them")
@@ -39,21 +50,27 @@ def export(name: str | None, everything: bool, out: Path, weights: tuple[str, ..
             "--all takes runs/NAME or the package's weights: leave out --weights, or export one by one"
         )
     console = make_console()
+    allowed = [e.name for e in registry.entries() if e.trainable and (form == SERVING or e.keras == "keras")]
+    missing: list[str] = []
     if name is None:
         from zoo.weights import default_run
 
-        found = {e.name: default_run(e.name) for e in registry.entries() if e.trainable}
+        found = {one: default_run(one) for one in allowed}
         missing = [one for one, run in found.items() if not run.is_dir() or not _trained(run)]
         found = {one: run for one, run in found.items() if one not in missing}
     else:
         from zoo.weights import find_runs
 
-        missing = []
+        if form == BIOIMAGEIO and registry.get(name).name not in allowed:
+            raise InputError(
+                f"{name} cannot be a BioImage.IO package, which holds one network of Keras 3: give one of "
+                + ", ".join(allowed)
+            )
         found = find_runs(registry.get(name), weights)
         if not found:
             raise InputError(f"{name} has no network to export")
     check_writable(out)
-    _export(found, out, console.print)
+    _export(found, out, form, console.print)
     if missing:
         console.print(f"not exported, as they have no weights: {', '.join(missing)}")
 
@@ -64,7 +81,7 @@ def _trained(folder: Path) -> bool:
     return _has_weights(runs.open_run(folder))
 
 
-def _export(found: dict[str, Path], out: Path, tell: Callable[[str], None]) -> None:
+def _export(found: dict[str, Path], out: Path, form: str, tell: Callable[[str], None]) -> None:
     from zoo.train import device, runs
 
     opened = {name: runs.open_run(folder) for name, folder in found.items()}
@@ -75,7 +92,15 @@ def _export(found: dict[str, Path], out: Path, tell: Callable[[str], None]) -> N
             )
         if not _has_weights(run):
             raise InputError(f"{run.path} holds no weights yet: 'zoo train {name} --out {run.path} --resume'")
+        if not getattr(run.recipe, "members", ()):
+            run.check_best()
     device.configure()
+    if form == BIOIMAGEIO:
+        from zoo.serving import bioimageio
+
+        for name, run in opened.items():
+            click.echo(bioimageio.export(registry.get(name), run, out))
+        return
     from zoo.serving import config
     from zoo.serving.export import export
 

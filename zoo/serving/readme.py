@@ -76,10 +76,11 @@ def describe(entry: Entry, settings: Mapping[str, Any], notes: Sequence[str]) ->
 
 def _voxels(settings: Mapping[str, Any]) -> str:
     recipe = settings["recipe"]
-    made = " x ".join(map(str, settings["spacing_um"]))
+    spacing = settings["spacing_um"]
+    made = "" if spacing is None else f"; made for images of {' x '.join(map(str, spacing))} um (z, y, x)"
     if "voxel_um" in recipe:
-        return f"cubes of {recipe['voxel_um']} um; made for images of {made} um (z, y, x)"
+        return f"cubes of {recipe['voxel_um']} um{made}"
     if "pixel_um" in recipe:
-        return f"pixels of {recipe['pixel_um']} um; made for images of {made} um (z, y, x)"
+        return f"pixels of {recipe['pixel_um']} um{made}"
     size = " x ".join(map(str, recipe["size"]))
     return f"a whole cell, brought to {size} voxels in the graph ({recipe['fit']})"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.errors import InputError
+
 Tensors = Mapping[str, np.ndarray]  # by name; text and bytes are arrays of objects
 
 DEFAULT = "serving_default"
@@ -85,6 +87,11 @@ def save(served: Served, settings: str, path: Path) -> None:
         What it answers there.
     path
         Folder to write; it exists.
+
+    Raises
+    ------
+    InputError
+        Where TensorFlow cannot write it.
     """
 
     @tf.function(input_signature=[tf.TensorSpec(None, tf.string, name="query")])
@@ -99,7 +106,14 @@ def save(served: Served, settings: str, path: Path) -> None:
     module = tf.Module()
     # the variables alone: what else a framework's model is made of would only be in the way
     module.kept = [variable for function in functions.values() for variable in function.graph.variables]
-    tf.saved_model.save(module, str(path), signatures=functions)
+    try:
+        tf.saved_model.save(module, str(path), signatures=functions)
+    except tf.errors.OpError as fault:  # a full disk among them, which TensorFlow tells in its own way
+        reason = fault.message.rpartition("; ")[2]
+        raise InputError(
+            f"the SavedModel of {served.name} cannot be written ({reason}): free some space or choose "
+            "another disk"
+        ) from None
 
 
 def write_warmups(served: Served, path: Path) -> None:
