@@ -96,12 +96,15 @@ def count_reads(view: View, sides: Sequence[Sequence[slice]]) -> Reads:
     return Reads(voxels, chunks, decoded)
 
 
-def count_maps(view: View, edge: int) -> tuple[int, int, Reads]:
+def count_maps(view: View, edges: Shape) -> tuple[int, int, Reads]:
     """Count windows, working voxels that the network is shown, and what is read for them."""
     lines = [along(view, axis) for axis in range(3)]
-    sides = [[line.window(core)[0] for core in line.windows(edge)] for line in lines]
+    sides = [
+        [line.window(core)[0] for core in line.windows((edge, 1, 1))]
+        for line, edge in zip(lines, edges, strict=True)
+    ]
     shown = math.prod(sum(side.stop - side.start for side in row) for row in sides)
-    return len(view.windows(edge)), shown, count_reads(view, sides)
+    return len(view.windows(edges)), shown, count_reads(view, sides)
 
 
 def count_levels(view: View) -> tuple[float, Reads]:
@@ -133,7 +136,7 @@ def count_blocks(plan: Plan, shape: Shape, views: Views) -> Looks:
         voxels *= sum(size(box)[0] for box in around)
         tables *= sum(len(line.touching(box)) for box in around)
         for name, (view, _) in views.items():
-            seen, edge = along(view, axis), plan.windows[name]
+            seen, edge = along(view, axis), plan.windows[name][axis]
             decoded[name] *= sum(covered(seen.needed(box)[0], edge, seen.padded[0]) for box in around)
     return Looks(len(Grid(shape, plan.block)), voxels, sum(decoded.values()), tables)
 
@@ -168,7 +171,8 @@ def network_steps(given: argparse.Namespace, plan: Plan, views: Views, voxels: i
         )
         print(
             f"- {name}: {working:.3g} working voxels of {recipe.voxel_um:g} um in {windows:,} windows of "
-            f"{plan.windows[name]}, halo {view.halo}: {shown / working:.2f} times as many are shown; "
+            f"{' x '.join(map(str, plan.windows[name]))}, halo {view.halo}: "
+            f"{shown / working:.2f} times as many are shown; "
             f"{read.chunks / voxels:.2f} times the volume is read, {read.decoded / voxels:.2f} times decoded"
         )
     return levels + maps

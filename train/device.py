@@ -32,6 +32,34 @@ def configure() -> None:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
+def be_deterministic(seed: int) -> None:
+    """Have this process compute the same bits from the same seed each time, on the same machine.
+
+    Random numbers of Python, numpy and both Keras begin with the seed; TensorFlow takes operations whose sums
+    have one order, and does one operation at a time: with two, the same training step of the compact NSN on
+    two cores ended in three different sets of weights (docs/reproducible.md). It stays so until the process
+    ends; TensorFlow must not have begun to compute before.
+
+    Raises
+    ------
+    InputError
+        Under another Keras backend, which makes no such promise.
+    """
+    configure()
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"  # read when TensorFlow first computes
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"--deterministic needs Keras on TensorFlow, and the backend is {keras.backend.backend()}: unset "
+            "KERAS_BACKEND, or leave it out"
+        )
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)  # tf_keras draws from the same generators
+    tf.config.experimental.enable_op_determinism()
+
+
 def gpus() -> list[Device]:
     """List the GPUs that TensorFlow sees; under another Keras backend, those that it would use."""
     import keras

@@ -34,6 +34,7 @@ UM = (2.0, 1.4, 1.4)
 SHAPE = (24, 48, 320)  # long, so that a little memory means several windows
 MEMORY = f"{(PROCESS + 1e8) / 1e6:.0f}MB"
 CUT = f"--block 16 32 64 --max-memory {MEMORY}"  # 20 blocks, 5 windows for each network
+RECORD = "b.ome.zarr.provenance.json"
 ALL = tuple(slice(0, n) for n in SHAPE)
 
 
@@ -105,7 +106,7 @@ def labels(done):
 
 def test_labels_and_measurements_are_those_of_the_whole_and_nothing_else_is_left(done, labels, image):
     folder, told = done
-    assert sorted(os.listdir(folder)) == ["b.ome.zarr", "b_criteria.csv"]
+    assert sorted(os.listdir(folder)) == ["b.ome.zarr", RECORD, "b_criteria.csv"]
     entry = registry.get("qcanet")
     whole = segment(entry, open_networks(entry, ()), image, UM).labels
     found = agreement([count_overlap(whole, labels)])
@@ -173,7 +174,7 @@ def test_killed_five_times_and_started_again_the_labels_are_the_same(tmp_path, s
     assert ended.stderr.count("going on with the unfinished run in ") == 5
     assert ended.stderr.count("of 20 blocks have labels") == 5
     np.testing.assert_array_equal(labels_of(tmp_path / "b.ome.zarr"), labels)
-    assert sorted(os.listdir(tmp_path)) == ["b.ome.zarr", "b_criteria.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["b.ome.zarr", RECORD, "b_criteria.csv"]
     ours, theirs = (folder / "b_criteria.csv" for folder in (tmp_path, done[0]))
     assert ours.read_text() == theirs.read_text()
 
@@ -203,7 +204,7 @@ def test_four_shards_of_a_tiff_merged_are_the_labels_of_the_omezarr(copied, file
     assert "20 of 20 blocks have labels" in told
     assert "audit: 1 windows" in told
     np.testing.assert_array_equal(labels_of(copied / "b.ome.zarr"), labels)
-    assert sorted(os.listdir(copied)) == ["b.ome.zarr", "b_criteria.csv"]
+    assert sorted(os.listdir(copied)) == ["b.ome.zarr", RECORD, "b_criteria.csv"]
 
 
 def test_another_command_does_not_go_on_with_an_unfinished_run(copied, files):
@@ -291,7 +292,7 @@ def test_labels_go_into_the_group_of_their_image(tmp_path, image, version):
     command = f"qcanet a.ome.zarr --out a.ome.zarr/labels/nuclei {SMALL}"
     told = zoo(tmp_path, command)
     assert "labels are in a.ome.zarr/labels/nuclei" in told
-    assert sorted(os.listdir(tmp_path)) == ["a.ome.zarr", "a_nuclei_criteria.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["a.ome.zarr", "a_nuclei.provenance.json", "a_nuclei_criteria.csv"]
     group = tmp_path / "a.ome.zarr" / "labels"
     found = read_attributes(group)
     assert found[0] == version
@@ -304,7 +305,11 @@ def test_labels_go_into_the_group_of_their_image(tmp_path, image, version):
     if version == "0.5":
         zoo(tmp_path, f"{command} --overwrite")
         assert read_attributes(group)[1]["labels"] == ["nuclei"]
-        assert sorted(os.listdir(tmp_path)) == ["a.ome.zarr", "a_nuclei_criteria.csv"]
+        assert sorted(os.listdir(tmp_path)) == [
+            "a.ome.zarr",
+            "a_nuclei.provenance.json",
+            "a_nuclei_criteria.csv",
+        ]
 
 
 def test_each_frame_of_a_series_has_its_labels(tmp_path, image):
@@ -331,7 +336,7 @@ def test_a_frame_without_anything_is_named_and_the_others_are_done(tmp_path, ima
     create(tmp_path / "a.ome.zarr", frames.shape, frames.dtype, UM, chunks=(16, 32, 64))[:] = frames
     result = run(tmp_path, f"qcanet a.ome.zarr --out b.ome.zarr {SMALL}")
     assert result.exit_code == 1
-    assert "frame 1, levels of qcanet_nsn 0: " in result.stderr
+    assert "frame 1, levels 0: " in result.stderr
     assert "has one single value, 0" in result.stderr
     made = zarr.open_array(str(tmp_path / "b.ome.zarr" / "0"), mode="r")[:]
     assert made[0].max() > 5
@@ -370,7 +375,7 @@ def test_a_block_that_fails_is_named_and_done_by_the_next_start(small, monkeypat
     monkeypatch.undo()
     assert "1 of 2 blocks have labels" in zoo(small, command)
     assert open_volume(small / "b.ome.zarr").read((slice(0, 24), slice(0, 48), slice(32, 64))).any()
-    assert sorted(os.listdir(small)) == ["a.ome.zarr", "b.ome.zarr", "b_criteria.csv"]
+    assert sorted(os.listdir(small)) == ["a.ome.zarr", "b.ome.zarr", RECORD, "b_criteria.csv"]
     check_refused(small, command, "b.ome.zarr exists: choose another place, or give --overwrite")
 
 
@@ -382,7 +387,7 @@ def test_a_plan_is_told_and_nothing_is_done(copied, files):
     assert lines[0] == "volume: 24 x 48 x 320 voxels"
     halo = " x ".join(str(math.ceil(HALO_UM / um)) for um in UM)
     assert lines[1].startswith(f"blocks: 20 of 16 x 32 x 64 voxels, halo {halo}: ")
-    assert "in 5 windows of 64" in lines[2]
+    assert "in 4 windows of 32 x 44 x 72, halo 24: " in lines[2]
     assert lines[-1].startswith("time: about ")
     assert sorted(copied.rglob("*")) == before
 

@@ -66,7 +66,9 @@ def classical(home) -> Path:
 
 def test_sample_is_a_data_set_with_voxel_size(home):
     folders = ("GroundTruth_NDN", "GroundTruth_NSN", "GroundTruth_QCANet", "Images")
-    assert files(home / "sample") == [f"{f}/{e}.tif" for f in folders for e in ("embryo00", "embryo01")]
+    images = [f"{f}/{e}.tif" for f in folders for e in ("embryo00", "embryo01")]
+    records = [f"{e}.tif.provenance.json" for e in ("embryo00", "embryo01")]
+    assert files(home / "sample") == [*images, *records]
     image = read_image(home / "sample" / "Images" / "embryo00.tif")
     labels = read_labels(home / "sample" / "GroundTruth_QCANet" / "embryo00.tif")
     assert image.spacing == pytest.approx(UM)
@@ -85,7 +87,7 @@ def test_sample_of_yeast_is_movies_and_masks(tmp_path):
     told = zoo(tmp_path, "sample yeast --out yeast --count 2 --seed 5 --frames 3").stderr
     assert told == "2 movies with masks, from yeast0005.tif on, in yeast\n"
     names = ["yeast0005.tif", "yeast0005_mask.tif", "yeast0006.tif", "yeast0006_mask.tif"]
-    assert files(tmp_path / "yeast") == names
+    assert files(tmp_path / "yeast") == sorted([*names, "yeast0005.tif.provenance.json"])
     for seed in (5, 6):
         made = yeast_movie(seed, frames=3)
         image = read_image(tmp_path / "yeast" / f"yeast{seed:04d}.tif")
@@ -104,7 +106,7 @@ def test_sample_of_yeast_looks_for_all_its_files_first(tmp_path):
     assert told.startswith("Error: yeast0001_mask.tif exists")
     assert files(tmp_path) == ["yeast0001_mask.tif"]
     zoo(tmp_path, "sample yeast --out . --count 2 --frames 2 --overwrite")
-    assert len(files(tmp_path)) == 4
+    assert len(files(tmp_path)) == 5
 
 
 def test_predict_leaves_labels_measurements_and_a_report(home, classical):
@@ -113,6 +115,7 @@ def test_predict_leaves_labels_measurements_and_a_report(home, classical):
         "embryo00_criteria.csv",
         "embryo01.tif",
         "embryo01_criteria.csv",
+        "provenance.json",
         "report.html",
     ]
     labels = read_labels(classical / "embryo00.tif")
@@ -134,7 +137,7 @@ def test_predict_leaves_labels_measurements_and_a_report(home, classical):
 def test_predict_refuses_to_replace_its_results(home, classical):
     before = (classical / "embryo00.tif").stat().st_mtime_ns
     told = zoo(home, "predict classical sample/Images --out classical", code=2).stderr
-    assert told.startswith("Error: classical/report.html and 4 more exists")
+    assert told.startswith("Error: classical/report.html and 5 more exists")
     assert (classical / "embryo00.tif").stat().st_mtime_ns == before
     zoo(home, "predict classical sample/Images --out classical --overwrite")
     assert (classical / "embryo00.tif").stat().st_mtime_ns > before
@@ -153,6 +156,7 @@ def test_one_bad_image_does_not_stop_the_others(home, tmp_path):
         "embryo00_criteria.csv",
         "embryo01.tif",
         "embryo01_criteria.csv",
+        "provenance.json",
         "report.html",
     ]
 
@@ -218,6 +222,7 @@ def test_time_series_keeps_its_time_axis(series):
         "film_criteria.csv",
         "film_frames.csv",
         "film_over_time.png",
+        "provenance.json",
         "report.html",
     ]
     labels = read_labels(series / "all" / "film.tif")
@@ -242,7 +247,12 @@ def test_some_frames_of_a_time_series(series):
 
 def test_measure_and_score_a_time_series(series):
     zoo(series, "measure all/film.tif --image film.tif --out measured/film.csv")
-    assert files(series / "measured") == ["film.csv", "film_frames.csv", "film_over_time.png"]
+    assert files(series / "measured") == [
+        "film.csv",
+        "film.csv.provenance.json",
+        "film_frames.csv",
+        "film_over_time.png",
+    ]
     assert rows(series / "measured" / "film.csv") == rows(series / "all" / "film_criteria.csv")
     zoo(series, "eval --pred all/film.tif --truth all/film.tif --csv same.csv")
     assert [row["name"] for row in rows(series / "same.csv")] == [f"film frame {t}" for t in range(4)]
@@ -343,7 +353,7 @@ def test_predict_with_the_networks(home, tmp_path):
 def test_eval_runs_and_scores_beside_the_baseline(home):
     command = "eval qcanet --data sample --embryos embryo01 --metric iou,seg,mucov --json e.json --out scored"
     shown = zoo(home, command).stdout
-    assert files(home / "scored") == ["labels/embryo01.tif", "report.html"]
+    assert files(home / "scored") == ["labels/embryo01.tif", "provenance.json", "report.html"]
     scored = json.loads((home / "e.json").read_text(encoding="utf-8"))
     labels = read_labels(home / "scored" / "labels" / "embryo01.tif")
     truth = read_labels(home / "sample" / "GroundTruth_QCANet" / "embryo01.tif")

@@ -126,7 +126,7 @@ def test_a_member_is_trained_alone(home, trained):
     assert "member 2 of 2" not in first.stderr
     assert "weights and curves are in run" in first.stderr
     told = [f"member1/{name}" for name in [*WEIGHTS, "run.json"]]
-    assert files(home / "half") == [*told, "member2/run.json", "run.json"]
+    assert files(home / "half") == [*told, "member2/run.json", "provenance.json", "run.json"]
 
 
 def test_the_other_member_goes_on_from_the_runs_own_settings(home, trained):
@@ -134,7 +134,7 @@ def test_the_other_member_goes_on_from_the_runs_own_settings(home, trained):
     assert "member 2 of 2: backbone 10" in second.stderr
     assert "member 1 of 2" not in second.stderr
     told = [f"member{n}/{name}" for n in (1, 2) for name in [*WEIGHTS, "run.json"]]
-    assert files(home / "run") == [*told, "run.json"]
+    assert files(home / "run") == [*told, "provenance.json", "run.json"]
     for name in WEIGHTS:
         before, after = ((home / run / "member1" / name).read_bytes() for run in ("half", "run"))
         assert before == after
@@ -159,7 +159,7 @@ def test_each_folder_says_how_its_network_is_made(home):
 
 @pytest.mark.usefixtures("trained")
 def test_a_finished_ensemble_is_not_trained_again(home):
-    before = {name: (home / "run" / name).read_bytes() for name in files(home / "run") if "png" not in name}
+    before = {name: (home / "run" / name).read_bytes() for name in files(home / "run") if "weights" in name}
     assert "--resume" in zoo(home, "train mrcnn_ensemble --recipe tiny.toml --out run", code=2).stderr
     assert "epoch" not in zoo(home, "train mrcnn_ensemble --out run --resume").stderr
     assert {name: (home / "run" / name).read_bytes() for name in before} == before
@@ -241,7 +241,7 @@ def test_members_without_weights_are_named_and_the_others_vote_on_blobs(home):
 def test_eval_scores_what_predict_gives(home):
     command = "eval emrcnn --data data --embryos c --weights run --metric iou,seg,mucov --json e.json"
     shown = zoo(home, f"{command} --out scored {LOOSE}").stdout
-    assert files(home / "scored") == ["labels/c.tif", "report.html"]
+    assert files(home / "scored") == ["labels/c.tif", "provenance.json", "report.html"]
     labels = read_labels(home / "scored" / "labels" / "c.tif").frames[0]
     np.testing.assert_array_equal(labels, read_labels(home / "clustered" / "c.tif").frames[0])
     expected = score(make_volumes()["c"].labels, labels, ("iou", "seg", "mucov"), spacing=UM)

@@ -1,8 +1,12 @@
 """``zoo export`` and ``zoo export-check`` as users type them, and what they refuse."""
 
 import os
+import resource
 import shutil
+import subprocess
+import sys
 from contextlib import chdir
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +117,15 @@ def test_an_out_folder_without_permission_is_refused(files, tmp_path, monkeypatc
         files,
         tmp_path,
     )
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    words = [Path(sys.executable).with_name("zoo"), "export", "qcanet_nsn", "--out", "m"]
+    done = subprocess.run(words, cwd=tmp_path, preexec_fn=small_files, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "the SavedModel of qcanet_nsn cannot be written" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.*"))

@@ -18,7 +18,12 @@ from zoo.cli import main
 from zoo.data.io import read_image, read_labels
 from zoo.data.write import write_image, write_labels
 
-RESULTS = ["consensus.tif", "consensus_agreement.csv", "consensus_uncertainty.tif"]
+RESULTS = [
+    "consensus.tif",
+    "consensus.tif.provenance.json",
+    "consensus_agreement.csv",
+    "consensus_uncertainty.tif",
+]
 
 
 def zoo(folder: Path, command: str) -> Result:
@@ -98,7 +103,7 @@ def test_results_are_replaced_when_asked(home):
     before = (home / "consensus_agreement.csv").read_bytes()
     check_refused(
         "fuse a.npy c.tif --out consensus.tif",
-        ("consensus.tif and 2 more exists", "--overwrite"),
+        ("consensus.tif and 3 more exists", "--overwrite"),
         home,
         home,
     )

@@ -104,9 +104,10 @@ def test_track_of_the_plain_labels_gives_what_predict_gives(home):
         r"series00_res_track.txt\n",
         told,
     )
-    for name in files(home / "after"):
+    names = [name for name in files(home / "after") if not name.endswith("provenance.json")]
+    for name in names:
         assert (home / "after" / name).read_bytes() == (home / "tracked" / name).read_bytes()
-    assert len(files(home / "after")) == 3
+    assert len(names) == 3
     zoo(home, "track plain/series00.tif --out after --overwrite --max-distance 0.01")
     tracks = read_challenge(home / "after" / "series00_res_track.txt")
     assert {(begin == end, parent) for begin, end, parent in tracks.values()} == {(True, 0)}

@@ -86,7 +86,13 @@ def test_a_movie_becomes_masks_of_its_own_shape_and_a_table_of_the_patch(home):
     for row, mask in zip(rows, masks.frames, strict=True):
         assert float(row["volume_um3"]) == pytest.approx(mask.sum() * np.prod(movie.spacing), rel=1e-5)
     names = {path.name for path in (home / "found").iterdir()}
-    assert names == {"yeast0000.tif", "yeast0000_polarity.csv", "yeast0000_polarity.png", "report.html"}
+    assert names == {
+        "yeast0000.tif",
+        "yeast0000_polarity.csv",
+        "yeast0000_polarity.png",
+        "provenance.json",
+        "report.html",
+    }
 
 
 def test_some_frames_are_marked_as_in_the_whole_movie(home):

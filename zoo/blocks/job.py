@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from zoo import registry
 from zoo.blocks.grid import Grid
@@ -17,7 +18,10 @@ from zoo.data.volumes import Volume
 from zoo.entry import Entry
 from zoo.familiar import rescaled
 from zoo.segment import Network
-from zoo.weights import open_networks
+from zoo.weights import open_networks, open_runs
+
+if TYPE_CHECKING:
+    from zoo.train.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Job:
     block, halo
         Of the labels: edges, and what is looked at around them, (z, y, x) voxels of the volume.
     windows
-        Edge of the windows of each network, working voxels.
+        Edges of the windows of each network, (z, y, x) working voxels.
     room
         Voxels that a block with its halos may have, for the memory's sake.
     threshold, diameter
@@ -53,7 +57,7 @@ class Job:
     store: Store
     block: Shape
     halo: Shape
-    windows: Mapping[str, int]
+    windows: Mapping[str, Shape]
     room: int
     threshold: float
     diameter: float | None = None
@@ -77,11 +81,12 @@ class Job:
         """Return the voxel size that a network is shown, (z, y, x) in um."""
         if self.diameter is None:
             return self.spacing
-        return rescaled(self.spacing, self.diameter, self.network(name).objects)
+        objects = read_runs(self.name, self.weights)[name].settings.get("objects")
+        return rescaled(self.spacing, self.diameter, objects)
 
     def view(self, name: str) -> View:
         """Return the grid that a network sees."""
-        return View.of(self.volume.shape, self.shown(name), self.network(name).recipe)
+        return View.of(self.volume.shape, self.shown(name), read_runs(self.name, self.weights)[name].recipe)
 
     @property
     def halo_um(self) -> float:
@@ -104,6 +109,12 @@ class Job:
     def around(self, block: Box, times: int = 1) -> Box:
         """Return a block with its halo, or with several of them."""
         return grown(block, [times * edge for edge in self.halo], self.volume.shape)
+
+
+@lru_cache(maxsize=2)
+def read_runs(name: str, weights: tuple[str, ...]) -> Mapping[str, Run]:
+    """Read what is known of the networks of a pipeline, once a process: who only hands out needs no more."""
+    return open_runs(registry.get(name), weights)
 
 
 @lru_cache(maxsize=2)

@@ -20,8 +20,9 @@ HALO_UM = 16.0  # ours: more than a late nucleus is wide; where an object goes o
 PROCESS = 1.3e9  # bytes that Python, TensorFlow and two compact networks take (docs/benchmarks.md)
 LABELLING = 56  # bytes a voxel of a block with its halo, at most (docs/benchmarks.md)
 LABELLING_SPEED = 4e-7  # seconds a voxel of a block with its halo, both passes (docs/benchmarks.md)
-BLOCKS = (512, 384, 256, 192, 128, 96, 64)  # edges that are tried, voxels
-WINDOWS = (256, 192, 160, 128, 96, 64, 48, 32)  # the same of the networks, working voxels
+BLOCK, WINDOW = 64, 32  # least edges: of blocks in voxels, of windows in working voxels
+STEP = 32  # edges of blocks are whole ones of these, so that they can be stored in chunks of 32 to 128
+LONGEST = 1024  # edge of a piece of what is longer than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Plan:
     block, halo
         Of the labels, (z, y, x) voxels of the volume.
     windows
-        Edge for each network, working voxels.
+        Edges for each network, (z, y, x) working voxels.
     memory
         Bytes that a worker will take, unless a block needs a larger halo.
     room
@@ -42,7 +43,7 @@ class Plan:
 
     block: Shape
     halo: Shape
-    windows: Mapping[str, int]
+    windows: Mapping[str, Shape]
     memory: int
     room: int
 
@@ -53,8 +54,9 @@ def make_plan(
     views: Mapping[str, tuple[View, Recipe]],
     memory: float,
     block: Shape | None = None,
+    workers: int = 1,
 ) -> Plan:
-    """Choose the largest blocks and windows that a memory allows.
+    """Choose the blocks and windows that look least at what others look at too, within a memory.
 
     Parameters
     ----------
@@ -65,7 +67,9 @@ def make_plan(
     memory
         Bytes that a worker may take.
     block
-        What the user wants, (z, y, x) voxels; ``None`` for the largest cubes that fit.
+        What the user wants, (z, y, x) voxels; ``None`` for what :func:`cheapest` finds.
+    workers
+        How many share the pieces.
 
     Raises
     ------
@@ -74,20 +78,74 @@ def make_plan(
     """
     z, y, x = (min(math.ceil(HALO_UM / um), n) for um, n in zip(spacing, shape, strict=True))
     halo = z, y, x
-    windows, most = {}, 0
+    windows, most = {}, 0.0
     for name, (view, recipe) in views.items():
-        costs = {edge: _network_bytes(view, recipe, edge) for edge in WINDOWS if edge % view.multiple == 0}
-        windows[name] = _largest(costs, memory, f"windows of {name}")
-        most = max(most, costs[windows[name]])
+        around, each = (view.around,) * 3, bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
+        _check_fits(view.padded, (WINDOW,) * 3, around, each, memory, f"windows of {name}")
+        room = int((memory - PROCESS) / each)
+        windows[name] = cheapest(view.padded, around, view.multiple, WINDOW, room, workers)
+        most = max(most, each * _largest(view.padded, windows[name], around))
     if block is None:
-        costs = {edge: _label_bytes(shape, _cube(edge, shape), halo) for edge in BLOCKS}
-        block = _cube(_largest(costs, memory, "blocks"), shape)
+        _check_fits(shape, (BLOCK,) * 3, halo, LABELLING, memory, "blocks")
+        room = int((memory - PROCESS) / LABELLING)
+        block = cheapest(shape, halo, STEP, BLOCK, room, workers)
     else:
         z, y, x = (min(edge, n) for edge, n in zip(block, shape, strict=True))
         block = z, y, x
-        _largest({1: _label_bytes(shape, block, halo)}, memory, f"blocks of {z} x {y} x {x} voxels")
-    taken = int(PROCESS + max(most, _label_bytes(shape, block, halo)))
+        _check_fits(shape, block, halo, LABELLING, memory, f"blocks of {z} x {y} x {x} voxels")
+    taken = int(PROCESS + max(most, LABELLING * _largest(shape, block, halo)))
     return Plan(block, halo, windows, taken, int((memory - PROCESS) / LABELLING))
+
+
+def cheapest(shape: Shape, halo: Shape, step: int, least: int, room: int, workers: int) -> Shape:
+    """Find the pieces of a volume, all of about one size, that take the least time.
+
+    A piece takes as long as it has voxels, those around it included; workers that each take the next piece
+    need at most their share of all, and of the largest piece what the others wait for (Graham 1969).
+
+    Parameters
+    ----------
+    shape, halo
+        Of the volume, and what each piece needs around it, (z, y, x) voxels.
+    step
+        Edges are whole ones of it, or those of the volume.
+    least
+        Shortest edge that is looked at, a whole one of `step`; so long ones must fit.
+    room
+        Voxels that a piece may have with what is around it.
+    workers
+        How many.
+
+    Returns
+    -------
+    (z, y, x)
+        Edges, voxels.
+    """
+    edges, counts, sides = [], [], []
+    for n, around in zip(shape, halo, strict=True):
+        equal = {-(-n // (pieces * step)) * step for pieces in range(1, n // least + 2)} | {least}
+        own = sorted(min(edge, n) for edge in equal if edge >= least and min(edge, n) <= LONGEST)
+        edges.append(own)
+        counts.append([-(-n // edge) for edge in own])
+        sides.append([_sides(n, edge, around) for edge in own])
+    count = _product(counts)
+    total = _product([[own.sum() for own in row] for row in sides])
+    largest = _product([[own.max() for own in row] for row in sides])
+    cost = np.where(largest <= room, total + (workers - 1) * largest, np.inf)
+    fewest = np.lexsort((count.ravel(), cost.ravel()))[0]
+    z, y, x = (own[i] for own, i in zip(edges, np.unravel_index(fewest, cost.shape), strict=True))
+    return z, y, x
+
+
+def _sides(n: int, edge: int, around: int) -> np.ndarray:
+    """Return how long each piece of an axis is with what is around it."""
+    starts = np.arange(0, n, edge)
+    return np.minimum(starts + edge + around, n) - np.maximum(starts - around, 0)
+
+
+def _product(along: Sequence[Sequence[int]]) -> np.ndarray:
+    z, y, x = (np.asarray(one, float) for one in along)
+    return z[:, None, None] * y[:, None] * x
 
 
 def describe(shape: Shape, plan: Plan, views: Mapping[str, tuple[View, Recipe]]) -> list[str]:
@@ -104,7 +162,8 @@ def describe(shape: Shape, plan: Plan, views: Mapping[str, tuple[View, Recipe]])
         seen = sum(math.prod(size(view.window(core))) for core in windows)
         lines.append(
             f"{name}: {_times(view.padded)} working voxels in {len(windows):,} windows of "
-            f"{plan.windows[name]}, halo {view.halo}: {seen / math.prod(view.padded):.2f} times as many"
+            f"{_times(plan.windows[name])}, halo {view.halo}: "
+            f"{seen / math.prod(view.padded):.2f} times as many"
         )
     maps = sum(2 * math.prod(view.padded) for view, _ in views.values())
     lines.append(f"memory: {plan.memory / 1e9:.1f} GB a worker")
@@ -134,29 +193,19 @@ def labelling_seconds(shape: Shape, plan: Plan) -> float:
     )
 
 
-def _network_bytes(view: View, recipe: Recipe, edge: int) -> int:
-    halo = -(-view.halo // view.multiple) * view.multiple
-    return bytes_needed(recipe, [min(edge + 2 * halo, n) for n in view.padded])
+def _largest(shape: Shape, edges: Shape, halo: Shape) -> int:
+    """Return how many voxels the largest piece has with what is around it."""
+    sides = (_sides(n, edge, around) for n, edge, around in zip(shape, edges, halo, strict=True))
+    return math.prod(int(side.max()) for side in sides)
 
 
-def _label_bytes(shape: Shape, block: Shape, halo: Shape) -> int:
-    return LABELLING * math.prod(min(b + 2 * h, n) for b, h, n in zip(block, halo, shape, strict=True))
-
-
-def _largest(costs: Mapping[int, int], memory: float, what: str) -> int:
-    fitting = [edge for edge, cost in costs.items() if PROCESS + cost <= memory]
-    if not fitting:
-        least = (PROCESS + min(costs.values())) / 1e9
+def _check_fits(shape: Shape, edges: Shape, halo: Shape, each: float, memory: float, what: str) -> None:
+    needed = PROCESS + each * _largest(shape, edges, halo)
+    if needed > memory:
         raise InputError(
-            f"{what} need {least:.1f} GB of memory, {memory / 1e9:.1f} GB may be taken: close other "
+            f"{what} need {needed / 1e9:.1f} GB of memory, {memory / 1e9:.1f} GB may be taken: close other "
             "programs, give a larger --max-memory, fewer workers or a smaller --block"
         )
-    return max(fitting)
-
-
-def _cube(edge: int, shape: Shape) -> Shape:
-    z, y, x = (min(edge, n) for n in shape)
-    return z, y, x
 
 
 def _times(numbers: Sequence[int]) -> str:

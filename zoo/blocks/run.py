@@ -33,6 +33,7 @@ from zoo.data.write import atomic_folder
 from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
 
+LEVELS = "levels"  # the first step
 REPLACED = "replaced"  # in the folder of the run: labels that were there before, for a moment
 
 Engine = Callable[[Work, Iterable[int]], Iterator[Outcome]]
@@ -106,8 +107,7 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
             if outcome.fault:
                 report.failed.append(f"{_frame(job)}{step} {outcome.number}: {outcome.fault}")
 
-    for name in names:
-        do(f"levels of {name}", partial(_levels, job, name), [0])
+    do(LEVELS, partial(_levels, job, names), range(len(names)))
     if report.failed:  # all else needs them
         return report
     for name in names:
@@ -124,8 +124,8 @@ def _frame(job: Job) -> str:
     return "" if job.time is None else f"frame {job.time}, "
 
 
-def _levels(job: Job, name: str, number: int) -> list[str]:
-    return measure_levels(job, name)
+def _levels(job: Job, names: Sequence[str], number: int) -> list[str]:
+    return measure_levels(job, names[number])
 
 
 def merge_blocks(
@@ -221,7 +221,7 @@ def missing(job: Job) -> list[int]:
     return [number for number in range(len(job.blocks)) if not job.store.marked(OBJECTS, number)]
 
 
-def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]], folder: Path) -> None:
+def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, Shape]], folder: Path) -> None:
     """Make the arrays of a run: maps of each network, and identifiers.
 
     Parameters
@@ -229,13 +229,13 @@ def make_arrays(block: Shape, shape: Shape, maps: Mapping[str, tuple[Shape, int]
     block, shape
         Of the labels and of the volume, (z, y, x) voxels.
     maps
-        Name to padded shape and edge of the windows.
+        Name to padded shape and edges of the windows.
     folder
         Where to.
     """
     zarr = import_zarr()
-    for name, (padded, edge) in maps.items():
-        chunks = [min(edge, n) for n in padded]
+    for name, (padded, edges) in maps.items():
+        chunks = [min(edge, n) for edge, n in zip(edges, padded, strict=True)]
         zarr.create_array(
             str(folder / f"maps-{name}"), shape=padded, chunks=chunks, dtype="uint16", fill_value=0
         )

@@ -64,14 +64,18 @@ class View:
         """
         return min(7 * self.multiple - 4, MOST_HALO)
 
-    def windows(self, edge: int) -> Grid:
-        """Cut the padded grid into cubes of an edge."""
-        return Grid(self.padded, (edge, edge, edge))
+    @property
+    def around(self) -> int:
+        """The halo in whole pooled voxels, working voxels."""
+        return -(-self.halo // self.multiple) * self.multiple
+
+    def windows(self, edges: Shape) -> Grid:
+        """Cut the padded grid into windows of some edges, (z, y, x) working voxels."""
+        return Grid(self.padded, edges)
 
     def window(self, core: Box) -> Box:
-        """Return what the network must see to map a cube; whole pooled voxels."""
-        halo = -(-self.halo // self.multiple) * self.multiple
-        return grown(core, (halo,) * 3, self.padded)
+        """Return what the network must see to map a window; whole pooled voxels."""
+        return grown(core, (self.around,) * 3, self.padded)
 
     def read(self, read: Read, box: Box) -> np.ndarray:
         """Read a box of the padded grid.

@@ -18,6 +18,8 @@ from zoo.cli.models import info, list_models
 from zoo.cli.pack import pack
 from zoo.cli.predict import predict
 from zoo.cli.prepare import prepare
+from zoo.cli.record import GIVEN
+from zoo.cli.rerun import rerun
 from zoo.cli.sample import sample
 from zoo.cli.scoreboard import scoreboard
 from zoo.cli.serve import serve
@@ -36,11 +38,14 @@ class Zoo(click.Group):
     """A group that turns bad input into one line."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the options before the command's name."""
+        """Read the options before the command's name, and keep what was given for its record."""
+        given = list(args[1])  # click takes the words out of the list
         try:
-            return super().make_context(*args, **kwargs)
+            context = super().make_context(*args, **kwargs)
         except click.UsageError as fault:
             raise Fault(f"{' '.join(fault.format_message().split())} (see 'zoo --help')") from None
+        context.meta[GIVEN] = given
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -84,6 +89,7 @@ COMMANDS = (
     export_check,
     pack,
     serve,
+    rerun,
     doctor,
 )
 for command in COMMANDS:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo import provenance
 from zoo.blocks.run import REPLACED, image_of
 from zoo.blocks.store import PLAN
 from zoo.cli.block_options import Blocks
@@ -31,6 +32,7 @@ class Places:
     out: Path
     criteria: Path
     home: Path
+    record: Path
 
     @classmethod
     def of(cls, out: Path) -> Places:
@@ -41,6 +43,7 @@ class Places:
             out,
             beside.with_name(f"{_stem(beside)}_criteria.csv"),
             beside.with_name(f"{beside.name}.partial").absolute(),
+            provenance.beside(beside),
         )
 
 
@@ -76,9 +79,10 @@ def check_places(places: Places, images: Sequence[Path], overwrite: bool) -> Non
         )
     if _device(out.parent) != _device(home.parent):
         raise InputError(f"{out.parent} and {home.parent} are on two disks: choose an --out beside the image")
-    if places.criteria.is_dir():
-        raise InputError(f"{places.criteria} is a folder, and the name of a file to be written: move it away")
-    for path in (out, places.criteria):
+    for path in (places.criteria, places.record):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, and the name of a file to be written: move it away")
+    for path in (out, places.criteria, places.record):
         if path.exists() and not (begun or overwrite):
             raise InputError(f"{path} exists: choose another place, or give --overwrite to replace it")
 

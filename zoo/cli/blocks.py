@@ -15,15 +15,16 @@ import click
 from rich.console import Console
 
 from zoo.blocks.engine import here, stop_on_full_disk
-from zoo.blocks.job import Job, load_networks
+from zoo.blocks.job import Job, load_networks, read_runs
 from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds
-from zoo.blocks.run import Engine, Follow, Report, make_arrays, merge_blocks, missing, segment_blocks
+from zoo.blocks.run import LEVELS, Engine, Follow, Report, make_arrays, merge_blocks, missing, segment_blocks
 from zoo.blocks.store import PLAN, open_store, read_plan
 from zoo.blocks.view import View
 from zoo.cli.block_options import Blocks, check_options, workers
 from zoo.cli.block_places import Places, begin_anew, check_places, locked, removed_if_empty
 from zoo.cli.block_progress import Follower, expected_seconds
 from zoo.cli.options import SPACING_FROM, make_console, tell_weights
+from zoo.cli.record import begin, device_of
 from zoo.data.boxes import Shape
 from zoo.data.io import Spacing, resolve_spacing
 from zoo.data.volumes import Volume, open_volume
@@ -34,6 +35,7 @@ from zoo.familiar import magnification, rescaled
 from zoo.forecast import SHARE, bytes_free
 from zoo.recipe import Recipe
 from zoo.segment import Network
+from zoo.train.runs import Run
 from zoo.weights import choose_threshold, describe_weights, find_runs
 
 
@@ -48,6 +50,7 @@ def predict_blocks(
     threshold: float | str,
     min_volume: float | None,
     diameter: float | None,
+    deterministic: bool,
     overwrite: bool,
 ) -> None:
     """Segment a volume by blocks, into an OME-Zarr of labels."""
@@ -60,15 +63,17 @@ def predict_blocks(
     volume, um = _open(entry, images, spacing, channel, console)
     tell_weights(entry, weights, console)
     chosen = _absolute(entry, weights)
-    networks = load_networks(entry.name, chosen)
-    views = _views(volume, um, networks, diameter)
+    runs = read_runs(entry.name, chosen)
+    for run in runs.values():
+        run.check_best()
+    views = _views(volume, um, runs, diameter)
     plan = _plan(volume, um, views, blocks, None if overwrite else places.home)
     if blocks.plan:
-        _tell(volume, um, plan, views, networks)
+        _tell(volume, um, plan, views, load_networks(entry.name, chosen))
         return
     settings = {"threshold": choose_threshold(entry, weights, threshold), "diameter": diameter}
     if min_volume is None:
-        seen = networks[entry.needs["nsn"]].objects
+        seen = runs[entry.needs["nsn"]].settings.get("objects")
         min_volume = (
             entry.subject.min_volume / (1.0 if diameter is None else magnification(diameter, seen)) ** 3
         )
@@ -88,8 +93,17 @@ def predict_blocks(
                 blocks.merge,
                 blocks.shard is not None,
             )
+            record = None
+            if blocks.shard is None:  # which ends without a result
+                outs = {"--out": out}
+                record = begin(
+                    places.record, outs, images, entry=entry, weights=weights, deterministic=deterministic
+                )
             with Follower(console, seconds, len(jobs)) as follow:
                 report = _run(entry, jobs, places, blocks, min_volume, follow, console)
+            if record is not None:
+                record.device = device_of(entry)
+                record.finish(places.record, [places.out, places.criteria])
     except OSError as fault:
         stop_on_full_disk(fault)
         raise
@@ -112,7 +126,7 @@ def _run(
     with _engine(blocks, console) as engine:
         for job in () if blocks.merge else jobs:
             report.add(segment_blocks(job, engine, follow, blocks.shard or (1, 1)))
-        if report.failed and all("levels of" in line for line in report.failed) and not _any(jobs):
+        if report.failed and all(f"{LEVELS} " in line for line in report.failed) and not _any(jobs):
             raise InputError(report.failed[0].split(": ", 1)[1])
         if blocks.shard is not None:
             console.print(f"shard {blocks.shard[0]} of {blocks.shard[1]} is done: when all are, give --merge")
@@ -152,15 +166,15 @@ def _absolute(entry: Entry, weights: Sequence[str]) -> tuple[str, ...]:
 
 
 def _views(
-    volume: Volume, um: Spacing, networks: Mapping[str, Network], diameter: float | None
+    volume: Volume, um: Spacing, runs: Mapping[str, Run], diameter: float | None
 ) -> dict[str, tuple[View, Recipe]]:
     """Return what each network sees, and its recipe."""
     views = {}
-    for name, network in networks.items():
-        if network.recipe.attenuation:
+    for name, run in runs.items():
+        if run.recipe.attenuation:
             raise InputError(f"{name} was trained with attenuation=true, which looks at whole images only")
-        shown = um if diameter is None else rescaled(um, diameter, network.objects)
-        views[name] = View.of(volume.shape, shown, network.recipe), network.recipe
+        shown = um if diameter is None else rescaled(um, diameter, run.settings.get("objects"))
+        views[name] = View.of(volume.shape, shown, run.recipe), run.recipe
     return views
 
 
@@ -178,12 +192,13 @@ def _plan(
         wanted = told.block if blocks.block is None else _within(blocks.block, volume)
         if wanted == told.block and (free or told.memory <= memory):
             return told
-    return make_plan(volume.shape, um, views, memory, blocks.block)
+    return make_plan(volume.shape, um, views, memory, blocks.block, workers(blocks.dask))
 
 
 def plan_of(told: Mapping[str, Any]) -> Plan:
     """Return how a run was cut, from what it was begun with."""
-    return Plan(tuple(told["block"]), tuple(told["halo"]), told["windows"], told["memory"], told["room"])
+    windows = {name: tuple(edges) for name, edges in told["windows"].items()}
+    return Plan(tuple(told["block"]), tuple(told["halo"]), windows, told["memory"], told["room"])
 
 
 def _within(block: Shape, volume: Volume) -> Shape:

@@ -27,6 +27,8 @@ from zoo.cli.options import (
     unmarked_option,
     weights_option,
 )
+from zoo.cli.record import be_deterministic, begin, deterministic_option, device_of
+from zoo.defaults import RECORD
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from zoo.data.datasets import DataSet
     from zoo.entry import Entry
     from zoo.evaluate.scores import Row
+    from zoo.provenance import Record
 
 UNLIMITED = 1000  # columns, as a file or a pipe has no width that numbers would have to be cut to
 SAMPLE = {"count": 6, "seed": 100}  # training's synthetic embryos begin at seed 0
@@ -72,6 +75,7 @@ SAMPLE = {"count": 6, "seed": 100}  # training's synthetic embryos begin at seed
 @diameter_option()
 @flips_option()
 @slice_fusion_options()
+@deterministic_option()
 @overwrite_option()
 def evaluate(
     name: str,
@@ -93,6 +97,7 @@ def evaluate(
     flips: bool,
     slice_fusion: str,
     radius_um: float,
+    deterministic: bool,
     overwrite: bool,
 ) -> None:
     """Score a model, or label images from any tool.
@@ -101,26 +106,33 @@ def evaluate(
     """
     entry = registry.get(name)
     from zoo.evaluate.metrics import check_definition, parse_metrics
+    from zoo.provenance import beside
 
     chosen = parse_metrics(metrics) if metrics is not None else entry.subject.metrics
     check_definition(definition, chosen)
     files = [path for path in (json_file, csv_file, out and out / "report.html") if path]
-    check_new(files, overwrite)
+    place = out / RECORD if out else beside(files[0]) if files else None
+    check_new([*files, *([place] if place else [])], overwrite)
     for path in files:
         check_writable(path.parent)
     console = make_console()
     how = {"metrics": ",".join(chosen), "definition": definition}
+    outs = {"--out": out, "--json": json_file, "--csv": csv_file}
+    record: Record | None = None
     if pred or truth:
         if not (pred and truth) or data or embryos or weights or out:
             raise InputError(
                 "score label images by both --pred and --truth, without --data, --embryos, --weights, --out"
             )
         settings = {"pred": str(pred), "truth": str(truth)} | how
+        record = begin(place, outs, [pred, truth]) if place else None
         methods = {"labels": _score_files(pred, truth, chosen, definition, spacing, console)}
     else:
         from zoo.score import label_file, score_dataset
         from zoo.weights import choose_threshold, describe_weights
 
+        if deterministic:
+            be_deterministic(entry)
         settings = {"model": entry.name, **describe_weights(entry, weights)}
         tell_weights(entry, weights, console)
         how_labelled: dict[str, Any] = {"threshold": choose_threshold(entry, weights, threshold)}
@@ -131,7 +143,11 @@ def evaluate(
         settings |= {"data": str(data or f"built-in synthetic {entry.subject.objects}")} | how
         dataset = _dataset(entry, data, names(embryos), spacing, console)
         if out:
-            check_new([label_file(out, sample.name) for sample in dataset.samples], overwrite)
+            labels = [label_file(out, sample.name) for sample in dataset.samples]
+            check_new(labels, overwrite)
+            files += labels
+        if place:
+            record = begin(place, outs, [data], entry=entry, weights=weights, deterministic=deterministic)
         methods = score_dataset(
             entry,
             dataset,
@@ -143,7 +159,11 @@ def evaluate(
             settings=settings,
             console=console,
         )
+        if record:
+            record.device = device_of(entry)
     _show(methods, settings, json_file, csv_file, entry.subject.objects)
+    if record and place:
+        record.finish(place, files)
 
 
 def _dataset(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.record import begin
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,12 +68,15 @@ def fuse(
     how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if how and not slices:
         raise InputError("--slice-fusion and --radius-um join slices: give --slices too, or leave them out")
-    places = _places(out)
-    _check_places(images, places, overwrite)
+    from zoo.provenance import beside
+
+    places, place = _places(out), beside(out)
+    _check_places(images, [*places, place], overwrite)
 
     from zoo.data import io
     from zoo.fusion.consensus import agree
 
+    record = begin(place, {"--out": out}, images)
     stacks = [io.read_labels(path, flat=True) for path in images]
     um, told = _check_alike(stacks, spacing)
     by: By = "slices" if slices else "volume"
@@ -86,6 +90,7 @@ def fuse(
     if stacks[0].frames.shape[1] == 1:
         console.print("one slice only: the vote and its result are 2-D")
     _write(places, results, stacks[0], um)
+    record.finish(place, places)
     console.print(_summary([row for result in results for row in result.objects], len(stacks)))
     console.print(f"labels in {places[0]}, votes in {places[1]}, uncertainty in {places[2]}")
 

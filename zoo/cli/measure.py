@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.record import begin
 from zoo.errors import InputError
 
 
@@ -31,11 +32,14 @@ def measure(
     """
     from zoo.data import io
     from zoo.evaluate import criteria
+    from zoo.provenance import beside
 
     series_files = [out.with_name(f"{out.stem}_frames.csv"), out.with_name(f"{out.stem}_over_time.png")]
-    check_new([out], overwrite)
+    place = beside(out)
+    check_new([out, place], overwrite)
     check_writable(out.parent)
     found = io.read_labels(labels)
+    record = begin(place, {"--out": out}, [labels, image])
     pictures = io.read_image(image, channel=channel) if image else None
     if pictures is not None and pictures.frames.shape != found.frames.shape:
         raise InputError(
@@ -58,4 +62,5 @@ def measure(
     if found.series:
         criteria.write_frames(series_files[0], criteria.per_frame(nuclei, found.times))
         criteria.plot_over_time(series_files[1], nuclei, found.times)
+    record.finish(place, [out, *(series_files if found.series else ())])
     console.print(f"{len(nuclei)} nuclei in {out}")

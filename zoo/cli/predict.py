@@ -32,6 +32,7 @@ from zoo.cli.options import (
     unmarked_option,
     weights_option,
 )
+from zoo.cli.record import be_deterministic, begin, deterministic_option, device_of
 from zoo.cli.remote import (
     Remote,
     check_tile,
@@ -42,6 +43,7 @@ from zoo.cli.remote import (
     tile_options,
 )
 from zoo.cli.track import check_track
+from zoo.defaults import RECORD
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from zoo.data.io import Spacing, Stack
     from zoo.entry import Entry
     from zoo.evaluate.report import Case
+    from zoo.provenance import Record
     from zoo.recipe_cell import CellRecipe
     from zoo.results import Target
     from zoo.segment import Network, Segmentation
@@ -91,6 +94,7 @@ class Opened:
 @tile_options()
 @server_options()
 @block_options()
+@deterministic_option()
 @overwrite_option()
 @click.option("--resume", is_flag=True, help="Leave out images whose labels are there already.")
 def predict(
@@ -114,6 +118,7 @@ def predict(
     in_flight: int,
     remote: Remote | None,
     blocks: Blocks | None,
+    deterministic: bool,
     overwrite: bool,
     resume: bool,
 ) -> None:
@@ -123,11 +128,25 @@ def predict(
     --out one volume of any size is done by blocks.
     """
     entry = registry.get(name)
+    if deterministic:
+        spread = blocks is not None and blocks.dask is not None
+        be_deterministic(entry, elsewhere="--server" if remote else "--dask" if spread else None)
     if blocks is not None:
         from zoo.cli.blocks import predict_blocks
 
         predict_blocks(
-            entry, images, out, blocks, weights, spacing, channel, threshold, min_volume, diameter, overwrite
+            entry,
+            images,
+            out,
+            blocks,
+            weights,
+            spacing,
+            channel,
+            threshold,
+            min_volume,
+            diameter,
+            deterministic,
+            overwrite,
         )
         return
     check_tile(entry, tile)
@@ -157,7 +176,18 @@ def predict(
 
         read = partial(_read, entry, spacing, channel, frames, correct_bleaching, networks, console)
         segmenter = partial(_segmenter, entry, networks, how)
-        _predict(entry, images, out, read, networks, segmenter, settings, track, overwrite, resume, console)
+
+        def record(place: Path, paths: list[Path]) -> Record:
+            here = None if remote else entry
+            made = begin(
+                place, {"--out": out}, paths, entry=here, weights=weights, deterministic=deterministic
+            )
+            made.device = f"server {remote.address}" if remote else made.device
+            return made
+
+        _predict(
+            entry, images, out, read, networks, segmenter, settings, record, track, overwrite, resume, console
+        )
 
 
 def _predict(
@@ -168,6 +198,7 @@ def _predict(
     networks: Callable[[], object],
     segmenter: Callable[[Opened], Callable[[np.ndarray], Segmentation]],
     settings: Callable[[], dict[str, str]],
+    record: Callable[[Path, list[Path]], Record],
     track: bool,
     overwrite: bool,
     resume: bool,
@@ -187,14 +218,17 @@ def _predict(
     make_target = MovieTarget if entry.subject.prepared else TrackedTarget if track else Target
     targets = [make_target(out, stem_of(path)) for path in paths]
     _check_names(targets)
+    every, files = paths, [file for target in targets for file in target.files()]
     if resume:
         paths, targets = _undone(paths, targets, console)
         if not paths:
             return
-    report = out / "report.html"
-    files = [file for target in targets for file in target.files()]
-    check_new(files if resume else [report, *files], overwrite)
+    report, place = out / "report.html", out / RECORD
+    new = [file for target in targets for file in target.files()]
+    # an image without labels may have the tables of a run that was killed
+    check_new(new if resume else [report, *new, place], overwrite or resume)
     check_writable(out)
+    made = record(place, every)
     faults: list[str] = []
     cases = _cases(zip(paths, targets, strict=True), read, networks, segmenter, faults, console)
     first = next(cases, None)
@@ -205,6 +239,8 @@ def _predict(
             cases=chain([first], cases),
             settings=settings() | versions(),
         )
+        made.device = device_of(entry) if made.weights else made.device
+        made.finish(place, [*(file for file in files if file.exists()), report])
         console.print(f"labels, measurements and report.html are in {out}")
     if faults:
         raise InputError(

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option
+from zoo.cli.record import begin
 from zoo.errors import InputError
 
 FOLDERS = ("Images", "GroundTruth_QCANet", "GroundTruth_NSN", "GroundTruth_NDN")  # as in BBBC050
@@ -102,11 +103,15 @@ def _write_yeast(out: Path, seeds: range, frames: int | None, overwrite: bool) -
 
     from zoo.data.write import write_image, write_labels
     from zoo.data.yeast import yeast_movie
+    from zoo.provenance import beside
 
     # Four digits, so that names sort as their seeds
     pairs = [(out / f"yeast{seed:04d}.tif", out / f"yeast{seed:04d}_mask.tif") for seed in seeds]
-    check_new([path for pair in pairs for path in pair], overwrite)
+    files = [path for pair in pairs for path in pair]
+    place = beside(pairs[0][0])
+    check_new([*files, place], overwrite)
     check_writable(out)
+    record = begin(place, {"--out": out}, [], seed=seeds[0])
     console = make_console()
     for seed, (image, mask) in zip(
         track(seeds, "yeast", console=console, disable=not console.is_terminal), pairs, strict=True
@@ -114,6 +119,7 @@ def _write_yeast(out: Path, seeds: range, frames: int | None, overwrite: bool) -
         movie = yeast_movie(seed, frames=frames)
         write_image(image, movie.image, movie.spacing)
         write_labels(mask, movie.mask, movie.spacing)
+    record.finish(place, files)
     console.print(f"{len(seeds)} movies with masks, from {pairs[0][0].name} on, in {out}")
 
 
@@ -123,11 +129,14 @@ def _write_embryo(kind: str, out: Path, nuclei: int, frames: int, seed: int, ove
 
     from zoo.data.phantom import embryo, embryo_series
     from zoo.data.write import write_image, write_labels
+    from zoo.provenance import beside
 
     name = f"{kind}{seed:02d}.tif"
     image, *truths = (out / folder / name for folder in FOLDERS)
-    check_new([image, *truths], overwrite)
+    place = beside(out / name)
+    check_new([image, *truths, place], overwrite)
     check_writable(out)
+    record = begin(place, {"--out": out}, [], seed=seed)
     if kind == "embryo":
         made = embryo(seed, nuclei=nuclei)
         arrays = [getattr(made, part) for part in PARTS]
@@ -138,6 +147,7 @@ def _write_embryo(kind: str, out: Path, nuclei: int, frames: int, seed: int, ove
     write_image(image, arrays[0], made.spacing)
     for path, truth in zip(truths, arrays[1:], strict=True):
         write_labels(path, truth, made.spacing)
+    record.finish(place, [image, *truths])
     make_console().print(f"{name} with {int(made.labels.max())} nuclei in {out}")
 
 
@@ -154,10 +164,14 @@ def _write_tissue(
     from zoo.data.omezarr import add_labels, boxes, build_pyramid, create, new_group
     from zoo.data.tissue import TILE, Tissue
     from zoo.data.write import smallest_unsigned
+    from zoo.provenance import beside
 
     tissue = Tissue(seed, shape, spacing)
     path = out / f"tissue{seed:02d}.ome.zarr"
+    place = beside(path)
+    check_new([place], overwrite)
     check_writable(out)
+    record = begin(place, {"--out": out}, [], seed=seed)
     console = make_console()
     with new_group(path, overwrite) as group:
         truth = group / "labels" / "nuclei"
@@ -170,4 +184,5 @@ def _write_tissue(
             labels[box] = tissue.labels(box)
         build_pyramid(group)
         build_pyramid(truth)
+    record.finish(place, [path])
     console.print(f"{path.name} of {' x '.join(map(str, shape))} voxels in {out}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.record import begin
 from zoo.defaults import MAX_DISTANCE_UM
 from zoo.errors import InputError
 
@@ -41,13 +42,15 @@ def track(
     from zoo.data import io
     from zoo.data.write import write_labels
     from zoo.fusion.tracks import link, relabel
+    from zoo.provenance import beside
     from zoo.results import stem_of
     from zoo.track_results import TrackedTarget, describe, write_tracks
 
     target = TrackedTarget(out, stem_of(labels))
     if target.labels.resolve() == labels.resolve():
         raise InputError(f"{out} holds {labels.name}, which is read: give another folder")
-    check_new([target.labels, target.tracks, target.res_track], overwrite)
+    files, place = [target.labels, target.tracks, target.res_track], beside(target.labels)
+    check_new([*files, place], overwrite)
     check_writable(out)
     found = io.read_labels(labels)
     if not found.series:
@@ -58,9 +61,11 @@ def track(
         console.print(
             "no voxel size in the file: taking 1 x 1 x 1 um, so distances are in voxels; give --spacing Z Y X"
         )
+    record = begin(place, {"--out": out}, [labels])
     tracks = link(found.frames, um, max_distance_um=max_distance)
     write_labels(target.labels, np.stack(list(relabel(found.frames, tracks))), um)
     write_tracks(target, tracks, found.times)
+    record.finish(place, files)
     console.print(f"{describe(tracks)} in {target.labels}, {target.tracks.name} and {target.res_track.name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from zoo import recipe as recipes
 from zoo import registry
 from zoo.cli.members import batches, check_members, choose_members, fit_members
 from zoo.cli.options import PATH, check_writable, make_console, names, overwrite_option, spacing_option
-from zoo.defaults import RUNS
+from zoo.cli.record import be_deterministic, begin, deterministic_option
+from zoo.defaults import RECORD, RUNS
 from zoo.entry import Entry
 from zoo.errors import InputError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from zoo.data.datasets import DataSet, Volume
+    from zoo.provenance import Record
     from zoo.train.runs import Run
 
 SYNTHETIC = "synthetic"  # what run.json says where there was no --data
@@ -64,6 +67,7 @@ WITH_RESUME = ("name", "out", "devices", "resume", "member", "init")  # all else
     "--init", type=PATH, metavar="PREFIX", help="Of a detector: Model Garden checkpoint to begin with."
 )
 @spacing_option()
+@deterministic_option()
 @overwrite_option()
 def train(
     name: str,
@@ -81,6 +85,7 @@ def train(
     member: tuple[int, ...],
     init: Path | None,
     spacing: tuple[float, float, float] | None,
+    deterministic: bool,
     overwrite: bool,
 ) -> None:
     """Train a model into a run folder: weights, history, curves."""
@@ -100,6 +105,8 @@ def train(
     from zoo.train import device
 
     device.configure()
+    if run.settings.get("deterministic") if run else deterministic:
+        be_deterministic(entry, run.settings["seed"] if run else seed)
     console = make_console()
     found = device.gpus()
     for batch in batches(run.recipe if run else chosen):
@@ -119,11 +126,17 @@ def train(
             policy,
             str(data.resolve()) if data else SYNTHETIC,  # whole, so that a run resumes from anywhere
             spacing,
+            deterministic,
             overwrite,
         )
+    record = _record(run, init, resume)
+    record.device = found[0].name if found else "CPU"
+    if not resume:  # that may yet be refused, and then leaves the folder as it was
+        record.write(out / RECORD)  # no end yet: what is killed and gone on with has its beginning
     _tell(console, run, volumes, checks, found[0].name if found else "CPU")
     if getattr(run.recipe, "members", ()):
         fit_members(run, member, volumes, checks, devices, init, console)
+        _finish(record, run)
         console.print(f"weights and curves are in {run.path}")
         return
 
@@ -131,6 +144,7 @@ def train(
 
     begin = {"init": init} if init else {}
     history = entry.fit.load()(run, volumes, checks, devices=devices, console=console, **begin)
+    _finish(record, run)
     best = max(reversed(history), key=watched)  # of equals the last, as its weights are kept
     console.print(
         f"best epoch {best['epoch']:.0f}: {watched_name(best)} {abs(watched(best)):.3f}; "
@@ -172,6 +186,7 @@ def _start(
     policy: str,
     data: str,
     spacing: tuple[float, float, float] | None,
+    deterministic: bool,
     overwrite: bool,
 ) -> tuple[Run, list[Volume], list[Volume]]:
     from zoo.data.split import load_checked, split
@@ -192,8 +207,46 @@ def _start(
         train=volumes,
         validation=checks,
     )
+    described["deterministic"] = deterministic  # for its resumption, and for members in other processes
     create = members.create if getattr(recipe, "members", ()) else runs.create
     return create(out, described, overwrite=overwrite), volumes, checks
+
+
+def _record(run: Run, init: Path | None, resume: bool) -> Record:
+    """Begin the record of a training; one that is gone on with keeps its own."""
+    from zoo.provenance import now, read
+
+    place, data = run.path / RECORD, run.settings["data"]
+    if resume:
+        try:
+            record = read(place)
+        except InputError:  # of a training that is older than records are: it will not be run again
+            pass
+        else:
+            record.resumed.append(now())
+            record.ended = None
+            return record
+    begun_with = sorted(init.parent.glob(f"{escape(init.name)}.*")) if init else []
+    return begin(
+        place,
+        {"--out": run.path},
+        [*([] if data == SYNTHETIC else [Path(data)]), *begun_with],
+        seed=run.settings["seed"],
+        deterministic=bool(run.settings.get("deterministic")),
+    )
+
+
+def _finish(record: Record, run: Run) -> None:
+    """Write what a training left; while members of an ensemble have no weights, it is not finished."""
+    from zoo.train import members
+
+    count = len(getattr(run.recipe, "members", ()))
+    if count and len(members.trained(run)) < count:
+        record.write(run.path / RECORD)
+        return
+    names = ("*.weights.h5", "threshold.json", "history.csv", "learning_curve.png")
+    files = [file for name in names for file in sorted(run.path.rglob(name))]
+    record.finish(run.path / RECORD, files)
 
 
 def _reopen(out: Path, entry: Entry) -> Run:

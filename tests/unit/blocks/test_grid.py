@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.blocks.grid import Grid
@@ -9,8 +9,7 @@ from zoo.data.boxes import cut
 EDGES = st.tuples(*[st.integers(1, 30)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
-@given(shape=EDGES, edges=st.tuples(*[st.integers(4, 40)] * 3), seed=st.integers(0, 99))
+@given(shape=EDGES, edges=st.tuples(*[st.integers(4, 40)] * 3), seed=st.integers(0, 2**32 - 1))
 def test_boxes_and_neighbours_are_those_of_the_list(shape, edges, seed):
     grid, boxes = Grid(shape, edges), cut(shape, edges)
     assert len(grid) == len(boxes)

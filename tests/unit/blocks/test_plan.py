@@ -1,21 +1,23 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 
 from zoo import registry
 from zoo.blocks.plan import (
-    BLOCKS,
     HALO_UM,
     LABELLING,
+    LONGEST,
     PROCESS,
-    WINDOWS,
     Plan,
+    cheapest,
     describe,
     labelling_seconds,
     make_plan,
 )
 from zoo.blocks.view import View
+from zoo.data.boxes import grown
 from zoo.errors import InputError
 from zoo.forecast import bytes_needed
 
@@ -31,9 +33,7 @@ def views():
 
 def needed(plan, views):
     """What a plan takes, worked out in another way: the largest window that there is, and the block."""
-    most = LABELLING * math.prod(
-        min(b + 2 * h, n) for b, h, n in zip(plan.block, plan.halo, SHAPE, strict=True)
-    )
+    most = LABELLING * looked_at(SHAPE, plan.block, plan.halo)[1]
     for name, (view, recipe) in views.items():
         sizes = [[s.stop - s.start for s in view.window(core)] for core in view.windows(plan.windows[name])]
         most = max(most, bytes_needed(recipe, max(sizes, key=math.prod)))
@@ -48,25 +48,60 @@ def test_a_plan_takes_what_it_says_and_that_is_allowed(views, gigabytes):
     assert plan.halo == tuple(math.ceil(HALO_UM / um) for um in UM)
 
 
-def test_more_memory_means_larger_pieces_and_the_next_larger_would_not_fit(views):
+def looked_at(shape, edges, halo):
+    """Voxels of all pieces with what is around them, and of the largest, each counted one by one."""
+    each = [
+        math.prod(s.stop - s.start for s in grown(box, halo, shape))
+        for box in product_of_slices(shape, edges)
+    ]
+    return sum(each), max(each)
+
+
+def product_of_slices(shape, edges):
+    sides = [
+        [slice(i, min(i + edge, n)) for i in range(0, n, edge)] for n, edge in zip(shape, edges, strict=True)
+    ]
+    return list(product(*sides))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("room", [30**3, 60**3, 10**9])
+def test_no_other_pieces_would_take_less_time(room, workers):
+    shape, halo, step, least = (20, 90, 70), (3, 8, 8), 4, 8
+
+    def time(edges):
+        total, largest = looked_at(shape, edges, halo)
+        return total + (workers - 1) * largest if largest <= room else math.inf
+
+    axes = [[*range(least, n, step), n] for n in shape]
+    best = min(time(edges) for edges in product(*axes))
+    found = cheapest(shape, halo, step, least, room, workers)
+    assert time(found) == pytest.approx(best, rel=0.02)  # edges between those that cut into equal parts
+
+
+def test_a_volume_that_fits_is_one_piece_for_one_worker_and_several_for_two():
+    assert cheapest((100, 100, 300), (10, 10, 10), 4, 8, 10**9, 1) == (100, 100, 300)
+    # 300: 300 + 300; twice 160: 320 + 160; 110, 120 and 110 around thirds: 340 + 120; 360 + 95; 380 + 80; ...
+    assert cheapest((100, 100, 300), (10, 10, 10), 4, 8, 10**9, 2) == (100, 100, 76)
+
+
+def test_more_memory_never_means_more_to_look_at(views):
     plans = [make_plan(SHAPE, UM, views, gigabytes * 1e9) for gigabytes in (3, 6, 12, 24)]
-    assert plans == sorted(plans, key=lambda plan: plan.block[1])
-    assert plans[0].block[1] < plans[-1].block[1]
-    assert plans[-1].block[0] == min(plans[-1].block[1], SHAPE[0])
-    for name in views:
-        edges = [plan.windows[name] for plan in plans]
-        assert edges == sorted(edges)
-        assert edges[0] < edges[-1]
-    plan, allowed = plans[1], 6e9
-    if plan.block[1] < max(BLOCKS):
-        larger = min(edge for edge in BLOCKS if edge > plan.block[1])
-        with pytest.raises(InputError, match="blocks of "):
-            make_plan(SHAPE, UM, views, allowed, (larger,) * 3)
-    view, recipe = views["qcanet_nsn"]
-    larger = min(edge for edge in WINDOWS if edge > plan.windows["qcanet_nsn"])
-    core = max(view.windows(larger), key=lambda core: math.prod(s.stop - s.start for s in view.window(core)))
-    shape = [s.stop - s.start for s in view.window(core)]
-    assert PROCESS + bytes_needed(recipe, shape) > allowed
+    blocks = [looked_at(SHAPE, plan.block, plan.halo)[0] for plan in plans]
+    assert blocks == sorted(blocks, reverse=True)
+    assert blocks[0] > blocks[-1]
+    for name, (view, _) in views.items():
+        seen = [looked_at(view.padded, plan.windows[name], (view.around,) * 3)[0] for plan in plans]
+        assert seen == sorted(seen, reverse=True)
+        assert seen[0] > seen[-1]
+
+
+def test_terabytes_are_planned_too(views):
+    shape = (10_000, 25_000, 20_000)
+    grids = {name: (View.of(shape, (0.5, 0.5, 0.5), recipe), recipe) for name, (_, recipe) in views.items()}
+    plan = make_plan(shape, (0.5, 0.5, 0.5), grids, 16e9, workers=64)
+    assert max(plan.block) <= LONGEST
+    assert all(edge % 32 == 0 for edge in plan.block)
 
 
 def test_a_block_is_taken_as_given_and_cut_to_the_volume(views):
@@ -76,7 +111,7 @@ def test_a_block_is_taken_as_given_and_cut_to_the_volume(views):
 def test_windows_are_whole_pooled_voxels(views):
     plan = make_plan(SHAPE, UM, views, 5e9)
     for name, (view, _) in views.items():
-        assert plan.windows[name] % view.multiple == 0
+        assert all(edge % view.multiple == 0 for edge in plan.windows[name])
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(views):
@@ -98,14 +133,15 @@ def test_what_is_looked_at_is_counted_by_hand():
     recipe = registry.get("qcanet_nsn").recipes["default"]
     shape = (20, 20, 40)
     view = View.of(shape, (recipe.voxel_um,) * 3, recipe)
-    plan = Plan((20, 20, 20), (5, 5, 5), {"qcanet_nsn": 32}, 2_000_000_000, 10**6)
+    plan = Plan((20, 20, 20), (5, 5, 5), {"qcanet_nsn": (20, 20, 32)}, 2_000_000_000, 10**6)
     lines = describe(shape, plan, {"qcanet_nsn": (view, recipe)})
     assert lines[0] == "volume: 20 x 20 x 40 voxels"
     # two blocks of 20, each with 5 voxels of the other
     assert lines[1] == "blocks: 2 of 20 x 20 x 20 voxels, halo 5 x 5 x 5: 1.25 times the volume is looked at"
-    # windows of 32 and 8, the halo of 24 goes to the faces: 40 and 8 + 24 of 40
+    # windows of 32 and 8 along x, the halo of 24 goes to the faces: 40 and 8 + 24 of 40
     assert (
-        lines[2] == "qcanet_nsn: 20 x 20 x 40 working voxels in 2 windows of 32, halo 24: 1.80 times as many"
+        lines[2] == "qcanet_nsn: 20 x 20 x 40 working voxels in 2 windows of 20 x 20 x 32, halo 24: "
+        "1.80 times as many"
     )
     assert lines[3] == "memory: 2.0 GB a worker"
     assert lines[4] == f"disk meanwhile: up to {14 * np.prod(shape) / 1e9:.1f} GB, compressed to less"

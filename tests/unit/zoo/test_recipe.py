@@ -1,8 +1,10 @@
 import dataclasses
 import json
+import os
 
 import pytest
 
+from zoo import registry
 from zoo.errors import InputError
 from zoo.recipe import Recipe, change, load, parse_settings
 
@@ -187,3 +189,25 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"binary\.toml is not TOML"):
         load(RECIPES, str(tmp_path / "binary.toml"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"epochs = {'9' * 5000}",
+        "epochs = " + "[" * 10_000,
+        "a" + ".a" * 20_000 + " = 1",
+        "poolings = 1000000000000",
+    ],
+    ids=["endless digits", "nested lists", "longer than a recipe", "endless poolings"],
+)
+def test_a_file_made_to_keep_the_parser_busy(tmp_path, text):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(InputError):
+        load(registry.get("qcanet_nsn").recipes, str(tmp_path / "r.toml"))
+
+
+def test_a_pipe_is_no_recipe(tmp_path):
+    os.mkfifo(tmp_path / "r.toml")
+    with pytest.raises(InputError, match="pipe"):
+        load(registry.get("qcanet_nsn").recipes, str(tmp_path / "r.toml"))
