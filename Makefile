@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+JOBS := 2
 
-.PHONY: install demo test lint bench
+.PHONY: install demo test test-napari fuzz lint docs bench
 
 install: $(VENV)/installed
 
@@ -22,13 +23,30 @@ demo: install
 	@echo "Look at $(DEMO)/report.html"
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $$(find zoo fusion data train evaluate -name '*.py')
+
+# a real window on a screen in memory: needs Xvfb
+test-napari: $(VENV)/installed-test
+	$(BIN)/pip install --quiet --editable '.[napari,test]'
+	$(BIN)/python -m pytest tests/e2e/test_napari.py
+
+# 10,000 examples of each property, for nights
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=nightly tests/unit tests/properties
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench_metrics.py
