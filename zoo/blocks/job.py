@@ -88,6 +88,10 @@ class Job:
         """Return the grid that a network sees."""
         return View.of(self.volume.shape, self.shown(name), read_runs(self.name, self.weights)[name].recipe)
 
+    def all_windows(self, name: str) -> Grid:
+        """Return all windows of a network, in scan order."""
+        return self.view(name).windows(self.windows[name])
+
     @property
     def halo_um(self) -> float:
         """The least extent of the halo, um, but for axes that it covers from face to face."""

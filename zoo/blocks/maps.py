@@ -91,7 +91,7 @@ def map_window(job: Job, name: str, number: int) -> list[str]:
         What could not be read.
     """
     view, step = job.view(name), f"maps-{name}"
-    core = view.windows(job.windows[name])[number]
+    core = job.all_windows(name)[number]
     if job.store.has(step, core, step, number):
         return []
     reader = Reader(job.volume)
@@ -110,7 +110,7 @@ def probability_in(job: Job, name: str, box: Box) -> np.ndarray:
         In 0 to 1.
     """
     view, step = job.view(name), f"maps-{name}"
-    for number in view.windows(job.windows[name]).touching(view.needed(box)):
+    for number in job.all_windows(name).touching(view.needed(box)):
         if not job.store.marked(step, number):
             map_window(job, name, number)
     array = job.store.array(step)

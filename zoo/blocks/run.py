@@ -33,7 +33,7 @@ from zoo.data.write import atomic_folder
 from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
 
-LEVELS = "levels"  # the first step
+LEVELS, MAPS = "levels", "maps"  # the first steps, each of all networks at once
 REPLACED = "replaced"  # in the folder of the run: labels that were there before, for a moment
 
 Engine = Callable[[Work, Iterable[int]], Iterator[Outcome]]
@@ -110,11 +110,13 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
     do(LEVELS, partial(_levels, job, names), range(len(names)))
     if report.failed:  # all else needs them
         return report
+    needed, before = [], 0
     for name in names:
-        view = job.view(name)
-        windows = view.windows(job.windows[name])
-        needed = sorted({k for box in seen for k in windows.touching(view.needed(box))})
-        do(f"maps of {name}", partial(map_window, job, name), needed)
+        view, windows = job.view(name), job.all_windows(name)
+        touched = {k for box in seen for k in windows.touching(view.needed(box))}
+        needed += [before + k for k in sorted(touched)]
+        before += len(windows)
+    do(MAPS, partial(_map, job, names), needed[::-1])  # those of the slower network first
     do("markers", partial(mark_block, job), looked)
     do("labels", partial(label_block, job), own)
     return report
@@ -126,6 +128,15 @@ def _frame(job: Job) -> str:
 
 def _levels(job: Job, names: Sequence[str], number: int) -> list[str]:
     return measure_levels(job, names[number])
+
+
+def _map(job: Job, names: Sequence[str], number: int) -> list[str]:
+    """Map a window by its number through the windows of all networks."""
+    for name in names:
+        if number < (count := len(job.all_windows(name))):
+            break
+        number -= count
+    return map_window(job, name, number)
 
 
 def merge_blocks(

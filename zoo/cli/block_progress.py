@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from zoo.blocks.engine import Outcome
 from zoo.blocks.plan import Plan, labelling_seconds
-from zoo.blocks.run import LEVELS
+from zoo.blocks.run import LEVELS, MAPS
 from zoo.blocks.view import View
 from zoo.data.boxes import Shape, size
 from zoo.recipe import Recipe
@@ -116,5 +116,5 @@ def expected_seconds(
         speed = VOXEL * recipe.base**2 * frames
         seen = sum(math.prod(size(view.window(core))) for core in view.windows(plan.windows[name]))
         seconds[LEVELS] = seconds.get(LEVELS, 0.0) + 0.2 * speed * math.prod(view.padded)
-        seconds[f"maps of {name}"] = speed * seen
+        seconds[MAPS] = seconds.get(MAPS, 0.0) + speed * seen
     return seconds if apart else seconds | writing
