@@ -8,73 +8,34 @@ import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from click.testing import CliRunner, Result
+from block_commands import ALL, RECORD, UM, check_refused, make_image, run, write_zarr, zoo
 
 from zoo import registry
 from zoo.blocks import run as steps
 from zoo.blocks.audit import agreement
 from zoo.blocks.plan import HALO_UM, PROCESS
-from zoo.cli import main
-from zoo.data.ngff import read_attributes
-from zoo.data.omezarr import create
-from zoo.data.tissue import Tissue
 from zoo.data.volumes import open_volume
 from zoo.data.write import write_image
 from zoo.evaluate.overlap import count_overlap
 from zoo.segment import segment
 from zoo.weights import open_networks
 
-UM = (2.0, 1.4, 1.4)
-SHAPE = (24, 48, 320)  # long, so that a little memory means several windows
 MEMORY = f"{(PROCESS + 1e8) / 1e6:.0f}MB"
 CUT = f"--block 16 32 64 --max-memory {MEMORY}"  # 20 blocks, 5 windows for each network
-RECORD = "b.ome.zarr.provenance.json"
-ALL = tuple(slice(0, n) for n in SHAPE)
-
-
-def run(folder: Path, command: str) -> Result:
-    with chdir(folder):
-        return CliRunner().invoke(main, shlex.split(f"predict {command}"), prog_name="zoo")
-
-
-def zoo(folder: Path, command: str) -> str:
-    """Run a command in a folder, see that it ends well, and give what it told."""
-    result = run(folder, command)
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result.stderr
-
-
-def check_refused(folder: Path, command: str, *says: str) -> None:
-    """See that a command ends with one line of error and the code 2, and leaves the folder as it was."""
-    before = sorted(folder.rglob("*"))
-    result = run(folder, command)
-    assert result.exit_code == 2, (result.output, result.exception)
-    assert isinstance(result.exception, SystemExit)
-    assert "Traceback" not in result.output
-    lines = result.stderr.splitlines()
-    assert [line.startswith("Error: ") for line in lines] == [False] * (len(lines) - 1) + [True], lines
-    for words in says:
-        assert words in lines[-1]
-    assert sorted(folder.rglob("*")) == before
 
 
 def labels_of(path: Path, time: int = 0) -> np.ndarray:
     return open_volume(path, time=time).read(ALL)
 
 
-def write_zarr(path: Path, array: np.ndarray, spacing=UM, **options) -> None:
-    create(path, array.shape, array.dtype, spacing, chunks=(16, 32, 64), **options)[:] = array
-
-
 @pytest.fixture(scope="module")
 def image():
-    return Tissue(seed=3, shape=SHAPE, spacing=UM).image(ALL)
+    return make_image()
 
 
 @pytest.fixture(scope="module")
@@ -270,115 +231,6 @@ def test_workers_of_dask_make_the_same_labels_of_an_array_of_numpy(tmp_path, fil
     np.testing.assert_array_equal(labels_of(tmp_path / "b.ome.zarr"), labels)
 
 
-# a part of the volume, of two blocks
-
-
-def cropped(image: np.ndarray) -> np.ndarray:
-    return image[:, :, :64]
-
-
-SMALL = "--block 24 48 32"
-
-
-@pytest.fixture
-def small(tmp_path, image):
-    write_zarr(tmp_path / "a.ome.zarr", cropped(image))
-    return tmp_path
-
-
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_labels_go_into_the_group_of_their_image(tmp_path, image, version):
-    write_zarr(tmp_path / "a.ome.zarr", cropped(image), version=version)
-    command = f"qcanet a.ome.zarr --out a.ome.zarr/labels/nuclei {SMALL}"
-    told = zoo(tmp_path, command)
-    assert "labels are in a.ome.zarr/labels/nuclei" in told
-    assert sorted(os.listdir(tmp_path)) == ["a.ome.zarr", "a_nuclei.provenance.json", "a_nuclei_criteria.csv"]
-    group = tmp_path / "a.ome.zarr" / "labels"
-    found = read_attributes(group)
-    assert found[0] == version
-    assert found[1]["labels"] == ["nuclei"]
-    assert read_attributes(group / "nuclei")[0] == version
-    assert "image-label" in read_attributes(group / "nuclei")[1]
-    assert open_volume(group / "nuclei").read((slice(0, 24), slice(0, 48), slice(0, 64))).max() > 5
-    check_refused(tmp_path, command, "nuclei exists")
-    check_refused(tmp_path, f"qcanet a.ome.zarr --out a.ome.zarr/nuclei {SMALL}", "labels/NAME in an image")
-    if version == "0.5":
-        zoo(tmp_path, f"{command} --overwrite")
-        assert read_attributes(group)[1]["labels"] == ["nuclei"]
-        assert sorted(os.listdir(tmp_path)) == [
-            "a.ome.zarr",
-            "a_nuclei.provenance.json",
-            "a_nuclei_criteria.csv",
-        ]
-
-
-def test_each_frame_of_a_series_has_its_labels(tmp_path, image):
-    frames = np.stack([cropped(image), image[:, :, 64:128]])
-    create(tmp_path / "a.ome.zarr", frames.shape, frames.dtype, UM, chunks=(16, 32, 64))[:] = frames
-    told = zoo(tmp_path, f"qcanet a.ome.zarr --out b.ome.zarr {SMALL} --audit 1")
-    assert "2 frames of 24 x 48 x 64 voxels" in told
-    assert "audit of frame 1" in told
-    entry = registry.get("qcanet")
-    networks = open_networks(entry, ())
-    made = zarr.open_array(str(tmp_path / "b.ome.zarr" / "0"), mode="r")[:]
-    assert made.shape == frames.shape
-    with (tmp_path / "b_criteria.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    for time, frame in enumerate(frames):
-        whole = segment(entry, networks, frame, UM).labels
-        assert agreement([count_overlap(whole, made[time])]).f1 >= 0.999
-        counted = [int(row["label"]) for row in rows if int(row["frame"]) == time]
-        assert counted == list(range(1, whole.max() + 1))
-
-
-def test_a_frame_without_anything_is_named_and_the_others_are_done(tmp_path, image):
-    frames = np.stack([cropped(image), np.zeros_like(cropped(image))])
-    create(tmp_path / "a.ome.zarr", frames.shape, frames.dtype, UM, chunks=(16, 32, 64))[:] = frames
-    result = run(tmp_path, f"qcanet a.ome.zarr --out b.ome.zarr {SMALL}")
-    assert result.exit_code == 1
-    assert "frame 1, levels 0: " in result.stderr
-    assert "has one single value, 0" in result.stderr
-    made = zarr.open_array(str(tmp_path / "b.ome.zarr" / "0"), mode="r")[:]
-    assert made[0].max() > 5
-    assert not made[1].any()
-
-
-def test_a_damaged_chunk_is_named_and_the_rest_is_done(small):
-    chunk = small / "a.ome.zarr" / "0" / "c" / "1" / "1" / "0"
-    chunk.write_bytes(chunk.read_bytes()[:-5])
-    command = f"qcanet a.ome.zarr --out b.ome.zarr {SMALL}"
-    zoo_like = run(small, f"{command} --shard 1/1")
-    assert zoo_like.exit_code == 1
-    for told in (zoo_like, run(small, f"{command} --merge")):  # whoever read it
-        assert told.exit_code == 1
-        assert told.stderr.count("0/c/1/1/0 (z 16 to 23, y 32 to 47, x 0 to 63) cannot be decoded") == 1
-    assert not (small / "b.ome.zarr.partial").exists()
-    assert open_volume(small / "b.ome.zarr").read((slice(0, 16), slice(0, 30), slice(0, 64))).any()
-
-
-def test_a_block_that_fails_is_named_and_done_by_the_next_start(small, monkeypatch):
-    real, command = steps.label_block, f"qcanet a.ome.zarr --out b.ome.zarr {SMALL}"
-
-    def failing(job, number):
-        if number == 1:
-            raise RuntimeError("no luck")
-        return real(job, number)
-
-    monkeypatch.setattr(steps, "label_block", failing)
-    result = run(small, command)
-    assert result.exit_code == 1
-    assert "labels 1: RuntimeError: no luck" in result.stderr
-    assert "1 pieces failed; give the command again" in result.stderr
-    half = open_volume(small / "b.ome.zarr").read((slice(0, 24), slice(0, 48), slice(0, 64)))
-    assert half[..., :32].any()
-    assert not half[..., 32:].any()
-    monkeypatch.undo()
-    assert "1 of 2 blocks have labels" in zoo(small, command)
-    assert open_volume(small / "b.ome.zarr").read((slice(0, 24), slice(0, 48), slice(32, 64))).any()
-    assert sorted(os.listdir(small)) == ["a.ome.zarr", "b.ome.zarr", RECORD, "b_criteria.csv"]
-    check_refused(small, command, "b.ome.zarr exists: choose another place, or give --overwrite")
-
-
 def test_a_plan_is_told_and_nothing_is_done(copied, files):
     before = sorted(copied.rglob("*"))
     result = run(copied, f"qcanet {files}/a.tif --out b.ome.zarr --plan --overwrite {CUT}")
@@ -392,10 +244,7 @@ def test_a_plan_is_told_and_nothing_is_done(copied, files):
     assert sorted(copied.rglob("*")) == before
 
 
-def test_an_unknown_voxel_size_is_told(tmp_path, image):
-    np.save(tmp_path / "a.npy", cropped(image))
-    result = run(tmp_path, "qcanet a.npy --out b.ome.zarr --plan")
-    assert "as the file does not tell: --spacing Z Y X overrides" in result.stderr
+# what is refused
 
 
 BY_BLOCKS = ("block 16 16 16", "max-memory 8GB", "dask local:2", "shard 1/2", "merge", "plan", "audit 2")

@@ -1,16 +1,15 @@
 """The commands one after the other, in an empty folder, as a user types them."""
 
-import csv
 import io
 import json
 import shlex
 import subprocess
-from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import SMALL, UM, files, rows, zoo
 from rich.console import Console
 
 from zoo import registry
@@ -23,27 +22,7 @@ from zoo.evaluate.metrics import METRICS, parse_metrics, score
 from zoo.evaluate.scores import Row, table
 
 ROOT = Path(__file__).parents[2]
-UM = (1.75, 0.8, 0.8)
-SMALL = (24, 64, 64)
 TINY = "--set base=2 --set poolings=1 --set patch=16,16,16 --set voxel_um=3.2 --set epochs=2"
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -204,59 +183,6 @@ def test_measure_says_what_it_takes_where_no_voxel_size_is_known(tmp_path):
     assert "2 nuclei in new/folder/m.csv" in told
     for row in rows(tmp_path / "new" / "folder" / "m.csv"):
         assert float(row["volume_um3"]) == float(row["voxels"])
-
-
-@pytest.fixture(scope="module")
-def series(tmp_path_factory) -> Path:
-    """A time series of four frames, its labels, and what the classical pipeline makes of them."""
-    folder = tmp_path_factory.mktemp("series")
-    frames = phantom.embryo_series(2, frames=4, first=2, last=5, shape=SMALL)
-    write_image(folder / "film.tif", np.stack([frame.image for frame in frames]), UM)
-    zoo(folder, "predict classical film.tif --out all")
-    return folder
-
-
-def test_time_series_keeps_its_time_axis(series):
-    assert files(series / "all") == [
-        "film.tif",
-        "film_criteria.csv",
-        "film_frames.csv",
-        "film_over_time.png",
-        "provenance.json",
-        "report.html",
-    ]
-    labels = read_labels(series / "all" / "film.tif")
-    assert labels.series
-    assert labels.frames.shape == (4, *SMALL)
-    assert labels.spacing == pytest.approx(UM)
-    counts = [len(np.unique(frame)) - 1 for frame in labels.frames]
-    sums = rows(series / "all" / "film_frames.csv")
-    assert [int(row["frame"]) for row in sums] == [0, 1, 2, 3]
-    assert [int(row["count"]) for row in sums] == counts
-    assert (series / "all" / "film_over_time.png").read_bytes().startswith(b"\x89PNG")
-    assert len(rows(series / "all" / "film_criteria.csv")) == sum(counts)
-
-
-def test_some_frames_of_a_time_series(series):
-    zoo(series, "predict classical film.tif --frames 0:2 --out some")
-    some, whole = (read_labels(series / name / "film.tif") for name in ("some", "all"))
-    np.testing.assert_array_equal(some.frames, whole.frames[:2])  # each frame is segmented on its own
-    zoo(series, "predict classical film.tif --frames 3 --out last")
-    assert [row["frame"] for row in rows(series / "last" / "film_frames.csv")] == ["3"]
-
-
-def test_measure_and_score_a_time_series(series):
-    zoo(series, "measure all/film.tif --image film.tif --out measured/film.csv")
-    assert files(series / "measured") == [
-        "film.csv",
-        "film.csv.provenance.json",
-        "film_frames.csv",
-        "film_over_time.png",
-    ]
-    assert rows(series / "measured" / "film.csv") == rows(series / "all" / "film_criteria.csv")
-    zoo(series, "eval --pred all/film.tif --truth all/film.tif --csv same.csv")
-    assert [row["name"] for row in rows(series / "same.csv")] == [f"film frame {t}" for t in range(4)]
-    assert {row["seg"] for row in rows(series / "same.csv")} == {"1.0"}
 
 
 def test_score_of_label_images(home, classical):

@@ -1,4 +1,4 @@
-"""A run by blocks whose maps are given, so that no network is needed."""
+"""Runs by blocks, most of them with maps that are given, so that no network is needed."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import numpy as np
 from zoo.blocks import labels as steps
 from zoo.blocks.job import Job
 from zoo.blocks.run import make_arrays
-from zoo.blocks.store import open_store
+from zoo.blocks.store import Store, open_store
 from zoo.data.volumes import open_volume
 
 UM = (2.0, 1.0, 1.0)
@@ -30,6 +30,31 @@ def maps(shape=(20, 48, 44), seed=0, pressed=True):
     return mask, centres, probability, rng.integers(0, 4000, shape).astype(np.uint16)
 
 
+def silently(step, total, outcomes):
+    return outcomes
+
+
+def begin(folder, volume, spacing, block, halo, windows, time=None, name="t0000"):
+    """Begin a run with the weights that come along, and windows for those networks that are to be asked."""
+    job = Job(
+        room=10**9,
+        name="qcanet",
+        weights=(),
+        volume=volume,
+        spacing=spacing,
+        store=Store(folder / "run" / name),
+        block=block,
+        halo=halo,
+        windows=windows,
+        threshold=0.5,
+        time=time,
+    )
+    arrays = {network: (job.view(network).padded, edges) for network, edges in windows.items()}
+    fill = partial(make_arrays, block, volume.shape, arrays)
+    open_store(job.store.path, {"block": block, "windows": windows}, fill)
+    return job
+
+
 def make_job(folder, image, block, halo=(8, 16, 16), time=None, name="t0000"):
     """Make a job without networks, of an image that is saved as .npy."""
     path = folder / "image.npy"
@@ -37,20 +62,7 @@ def make_job(folder, image, block, halo=(8, 16, 16), time=None, name="t0000"):
         np.save(path, image)
     volume = open_volume(path)
     volume = volume if time is None else volume.at(time)
-    store = open_store(folder / "run" / name, {"block": block}, partial(make_arrays, block, volume.shape, {}))
-    return Job(
-        room=10**9,
-        name="qcanet",
-        weights=(),
-        volume=volume,
-        spacing=UM,
-        store=store,
-        block=block,
-        halo=halo,
-        windows={},
-        threshold=0.5,
-        time=time,
-    )
+    return begin(folder, volume, UM, block, halo, {}, time, name)
 
 
 def show(monkeypatch, mask, centres, probability):

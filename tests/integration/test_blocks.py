@@ -1,18 +1,15 @@
 """Labels by blocks against those of the whole volume, with the weights that come along."""
 
-from functools import partial
-
 import numpy as np
 import pytest
+from block_jobs import begin, silently
 
 from zoo import registry
 from zoo.blocks.audit import agreement, audit
 from zoo.blocks.engine import here
-from zoo.blocks.job import Job
 from zoo.blocks.labels import label_block, mark_block
 from zoo.blocks.maps import map_window
-from zoo.blocks.run import make_arrays, merge_blocks, segment_blocks
-from zoo.blocks.store import open_store
+from zoo.blocks.run import merge_blocks, segment_blocks
 from zoo.data.omezarr import create
 from zoo.data.tissue import Tissue
 from zoo.data.volumes import open_volume
@@ -23,10 +20,6 @@ from zoo.weights import open_networks
 UM = (1.6, 1.0, 1.0)
 SHAPE = (40, 96, 88)
 QCANET = registry.get("qcanet")
-
-
-def silently(step, total, outcomes):
-    return outcomes
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +42,7 @@ def whole(image):
 def make_job(volume, folder, block=(24, 40, 40), window=32, halo_um=32.0):
     halo = tuple(int(np.ceil(halo_um / um)) for um in UM)
     windows = dict.fromkeys(QCANET.needs.values(), (window,) * 3)
-    job = Job(
-        room=10**9,
-        name="qcanet",
-        weights=(),
-        volume=volume,
-        spacing=UM,
-        store=None,
-        block=block,
-        halo=halo,
-        windows=windows,
-        threshold=0.5,
-    )
-    maps = {name: (job.view(name).padded, windows[name]) for name in windows}
-    fill = partial(make_arrays, block, volume.shape, maps)
-    store = open_store(folder / "run" / "t0000", {"block": block, "window": window}, fill)
-    return Job(**{key: getattr(job, key) for key in job.__slots__} | {"store": store})
+    return begin(folder, volume, UM, block, halo, windows)
 
 
 def run(job, out, engine=here):

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from block_jobs import UM, label_all, make_job, maps, show
+from block_jobs import UM, label_all, make_job, maps, show, silently
 from scipy import ndimage as ndi
 
 from zoo.blocks.engine import here
@@ -18,10 +18,6 @@ from zoo.fusion.watershed import remove_small
 
 LEAST = 60.0  # um3
 NOT_BY_BLOCKS = {"surface_um2", "sphericity"}
-
-
-def silently(step, total, outcomes):
-    return outcomes
 
 
 def merged(jobs, out, least=LEAST):

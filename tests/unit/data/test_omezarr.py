@@ -12,21 +12,10 @@ import ome_zarr_models.v04 as v04
 import ome_zarr_models.v05 as v05
 import pytest
 import zarr
+from volume_files import UM, VERSIONS, noise, write
 
 from zoo.data.omezarr import add_labels, boxes, build_pyramid, create, is_omezarr, new_group
 from zoo.errors import InputError
-
-UM = (1.0, 0.3, 0.25)
-VERSIONS = pytest.mark.parametrize("version", ["0.4", "0.5"])
-
-
-def noise(shape, dtype=np.uint16, high=60000):
-    return np.random.default_rng(0).integers(0, high, shape).astype(dtype)
-
-
-def write(path, array, spacing=UM, **settings):
-    create(path, array.shape, array.dtype, spacing, **settings)[:] = array
-    build_pyramid(path)
 
 
 def level(path, number):

@@ -15,13 +15,6 @@ QCANET, NSN, UNET3D, CLASSICAL = (
 )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def make(*folders):
     for folder in folders:
         Path(folder).mkdir(parents=True)
