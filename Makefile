@@ -49,10 +49,4 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed-test
-	$(BIN)/python benchmarks/bench_metrics.py
-	$(BIN)/python benchmarks/bench_inference.py
-	$(BIN)/python benchmarks/bench_fusion.py
-	$(BIN)/python benchmarks/bench_slices.py
-	$(BIN)/python benchmarks/bench_robustness.py
-	$(BIN)/python benchmarks/bench_serving.py
-	$(BIN)/python benchmarks/bench_blocks.py --edges 128,256
+	$(BIN)/python benchmarks/bench_all.py

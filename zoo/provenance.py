@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import platform
@@ -76,7 +75,7 @@ def commit() -> str | None:
     return told.stdout.strip()
 
 
-def digest(path: Path, without: Path | None = None, whole: float = WHOLE) -> dict[str, Any]:
+def digest(path: Path, without: Iterable[Path] = (), whole: float = WHOLE) -> dict[str, Any]:
     """Return the size and the SHA-256 of a file or folder.
 
     Parameters
@@ -86,10 +85,10 @@ def digest(path: Path, without: Path | None = None, whole: float = WHOLE) -> dic
         names, sizes and contents of all files in it, in the order of their names, but for hidden files and
         records of provenance.
     without
-        A folder inside that is left out: results that were written into the data's folder.
+        Files and folders inside that are left out: results that are written into the data's folder.
     whole
-        Number of bytes up to which all is read. Of more, names and sizes and 64 pieces of 1 MiB each count,
-        evenly spaced over all: a change between them goes unseen.
+        Number of bytes up to which all is read. Of more, names and sizes and 64 pieces count, evenly spaced
+        over all, each of 1 MiB or to the end of its file: a change between them goes unseen.
 
     Returns
     -------
@@ -121,9 +120,9 @@ def digest(path: Path, without: Path | None = None, whole: float = WHOLE) -> dic
     return {**told, "sha256": hashed.hexdigest()}
 
 
-def _below(root: Path, without: Path | None) -> Iterator[tuple[str, Path]]:
+def _below(root: Path, without: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     """Give the files in a folder, through links too, with their names in it."""
-    left_out = None if without is None else os.path.realpath(without)
+    left_out = {os.path.realpath(path) for path in without}
     seen = set()
 
     def stop(fault: OSError) -> None:
@@ -131,12 +130,14 @@ def _below(root: Path, without: Path | None) -> Iterator[tuple[str, Path]]:
 
     for folder, folders, names in os.walk(root, followlinks=True, onerror=stop):
         real = os.path.realpath(folder)
-        if real in seen or (real == left_out and Path(folder) != root):
+        if real in seen or (real in left_out and Path(folder) != root):
             folders.clear()
             continue
         seen.add(real)  # links may go round
         folders.sort()
         for name in names:
+            if os.path.join(real, name) in left_out:
+                continue
             file = Path(folder, name)
             # hidden files are of the desktop's, but for those of OME-Zarr 0.4, .zarray and others
             hidden = name.startswith(".") and not name.startswith(".z")
@@ -159,22 +160,30 @@ def results_digest(path: Path) -> str | None:
     """Return the SHA-256 of what a table or a JSON of scores says, without what was measured of the run.
 
     Left out are the columns and keys ``seconds`` and ``memory_bytes``, and the ``meta`` of scores: versions
-    and paths. ``None`` for any other file, and where nothing is to be left out.
+    and paths. ``None`` for any other file, whatever its name, and where nothing is to be left out.
     """
-    if path.suffix.lower() == ".csv":
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-        kept = [i for i, name in enumerate(rows[0] if rows else ()) if name not in MEASURED]
-        if not rows or len(kept) == len(rows[0]):
-            return None
-        said: object = [[row[i] for i in kept] for row in rows]
-    elif path.suffix.lower() == ".json":
-        content = json.loads(path.read_text(encoding="utf-8"))
-        said = _without_measured(content)
-        if said == content:
-            return None
-    else:
+    told = {".csv": _table_said, ".json": _json_said}.get(path.suffix.lower())
+    try:
+        said = None if told is None else told(path)
+    except (ValueError, IndexError, csv.Error):  # a table that its user called .json, for one
         return None
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return None if said is None else hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _table_said(path: Path) -> object:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        names = next(rows, [])
+        kept = [i for i, name in enumerate(names) if name not in MEASURED]
+        if len(kept) == len(names):  # most tables, and those of large volumes are large
+            return None
+        return [[row[i] for i in kept] for row in (names, *rows)]
+
+
+def _json_said(path: Path) -> object:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    said = _without_measured(content)
+    return None if said == content else said
 
 
 def _without_measured(content: object) -> object:
@@ -259,7 +268,9 @@ class Record:
 
 def within(path: Path, folder: Path) -> str:
     """Return where a file is in a folder; where it lies elsewhere, its name."""
-    real, home = path.resolve(), folder.resolve()
+    # a link that is a file is replaced by what is written, not followed
+    real = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    home = folder.resolve()
     return real.relative_to(home).as_posix() if real.is_relative_to(home) else real.name
 
 
@@ -271,6 +282,8 @@ def read(path: Path) -> Record:
     InputError
         Where the file cannot be read, is damaged, or of another program or a later version's format.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path} is a folder, a pipe or a device: give the {RECORD} of a result")
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} is too large for a record of cellzoo: give the {RECORD} of a result")
@@ -301,9 +314,9 @@ def _is(value: object, kind: Any) -> bool:
         if str in kind:
             return all(_is(one, kind[str]) for one in value.values())
         return all(_is(value.get(name), one) for name, one in kind.items())
-    return isinstance(value, kind)
+    return isinstance(value, kind) and not (isinstance(value, str) and "\0" in value)  # no path has one
 
 
 def _is_inside(place: str) -> bool:
     path = Path(place)
-    return not path.is_absolute() and ".." not in path.parts and "\0" not in place
+    return not path.is_absolute() and ".." not in path.parts

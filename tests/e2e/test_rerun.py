@@ -1,6 +1,7 @@
 """Records of what made results, and ``zoo rerun``: the same again, and what is refused."""
 
 import json
+import os
 import shlex
 import shutil
 from contextlib import chdir
@@ -18,7 +19,7 @@ from zoo.data.write import write_image, write_labels
 from zoo.train.runs import checksum
 
 UM = (1.75, 0.8, 0.8)
-TINY = "--set base=2 --set poolings=1 --set patch=8,16,16 --set voxel_um=3.2 --set epochs=2"
+TINY = "--set base=2 --set poolings=1 --set patch=8,16,16 --set voxel_um=3.2 --recipe short.toml"
 
 
 def zoo(folder: Path, command: str, code: int = 0) -> Result:
@@ -54,6 +55,7 @@ def home(tmp_path_factory) -> Path:
         write_labels(folder / "data" / "labels" / f"{name}.tif", made.labels, UM)
     (folder / "also").mkdir()
     shutil.copy(folder / "data" / "labels" / "a.tif", folder / "also" / "a.tif")
+    (folder / "short.toml").write_text("epochs = 2")
     zoo(folder, "predict classical data/images --out found")
     return folder
 
@@ -136,6 +138,52 @@ def test_a_command_run_again_gives_the_same(name, home, tmp_path):
     assert "--overwrite" in refusal
 
 
+def test_a_table_may_have_any_name_and_a_command_words_with_spaces(home, tmp_path):
+    zoo(home, "measure data/labels/a.tif --out 'my nuclei.json'")
+    again = zoo(tmp_path, f"rerun '{home}/my nuclei.json.provenance.json' --out 'once more'")
+    assert again.stdout == "my nuclei.json: identical\n"
+    out = tmp_path / "once more" / "my nuclei.json"
+    line = f"zoo measure data/labels/a.tif --out 'my nuclei.json' --out '{out}'"
+    assert line in again.stderr.splitlines()
+
+
+def test_results_among_the_data_are_not_data(home, tmp_path):
+    shutil.copytree(home / "data", tmp_path / "in" / "data")
+    (tmp_path / "elsewhere").mkdir()
+    truth = "--truth data/labels"
+    commands = {
+        "out/provenance.json": "eval classical --data data --out data/out",
+        "labels/s.json.provenance.json": f"eval --pred data/labels {truth} --json data/labels/s.json",
+    }
+    for record, command in commands.items():
+        zoo(tmp_path / "in", command)
+        zoo(tmp_path / "elsewhere", f"rerun ../in/data/{record} --out {record.partition('/')[0]}")
+    changed = tmp_path / "in" / "data" / "labels" / "a.tif"
+    changed.write_bytes(changed.read_bytes() + b"0")
+    line = refused(tmp_path, "rerun in/data/labels/s.json.provenance.json --out new")
+    assert "data/labels changed since" in line
+
+
+def test_an_image_that_cannot_be_read_has_no_outputs_and_the_others_are_compared(home, tmp_path):
+    shutil.copytree(home / "data" / "images", tmp_path / "images")
+    zoo(tmp_path, "predict classical images --out found")
+    (tmp_path / "images" / "b.tif").write_bytes(b"no image")
+    zoo(tmp_path, "predict classical images --out found --overwrite", code=2)
+    assert (tmp_path / "found" / "b.tif").exists()
+    outputs = json.loads((tmp_path / "found" / "provenance.json").read_text())["outputs"]
+    assert [one["path"] for one in outputs] == ["a.tif", "a_criteria.csv", "report.html"]
+    done = zoo(tmp_path, "rerun found/provenance.json --out again", code=2)
+    assert done.stdout.splitlines()[:2] == ["a.tif: identical", "a_criteria.csv: identical"]
+    assert "b.tif" in done.stderr.splitlines()[-1]
+
+
+def test_a_folder_in_the_place_of_the_record_is_refused_before_the_work(home, tmp_path):
+    (tmp_path / "out" / "provenance.json").mkdir(parents=True)
+    line = refused(tmp_path, f"predict classical {home}/data/images --out out --resume")
+    assert "provenance.json is a folder" in line
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["provenance.json"]
+
+
 def test_the_record_alone_is_not_replaced_unasked(home):
     zoo(home, "measure data/labels/b.tif --out only.csv")
     (home / "only.csv").unlink()
@@ -170,6 +218,8 @@ def test_an_input_that_changed_is_named(home, tmp_path):
     image.write_bytes(content)
     assert "data/images/a.tif changed since" in refused(tmp_path, "rerun m.csv.provenance.json --out new")
     image.unlink()
+    assert "data/images/a.tif is not there" in refused(tmp_path, "rerun m.csv.provenance.json --out new")
+    os.mkfifo(image)  # which would be waited for
     assert "data/images/a.tif is not there" in refused(tmp_path, "rerun m.csv.provenance.json --out new")
     assert not (tmp_path / "new").exists()
 
@@ -206,6 +256,7 @@ def test_a_training_run_again_gives_the_same_weights_bit_for_bit(home, trained):
     told = json.loads((trained / "provenance.json").read_text())
     assert told["deterministic"]
     assert told["seed"] == 3
+    assert [Path(one["path"]).name for one in told["inputs"]] == ["data", "short.toml"]
     keras.backend.clear_session()  # a checkpoint holds names that are counted through a process
     done = zoo(home, "rerun run/provenance.json --out run2")
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
@@ -213,6 +264,13 @@ def test_a_training_run_again_gives_the_same_weights_bit_for_bit(home, trained):
     assert said["best.weights.h5"] == said["last-0002.weights.h5"] == "identical"
     assert said["history.csv"].startswith("identical")
     assert checksum(home / "run2" / "best.weights.h5") == checksum(trained / "best.weights.h5")
+
+
+def test_a_recipe_that_changed_is_named(home, trained):
+    recipe = home / "short.toml"
+    recipe.write_text("epochs = 3")
+    assert "short.toml changed since: 10 bytes then" in refused(home, "rerun run/provenance.json --out run3")
+    recipe.write_text("epochs = 2")
 
 
 def test_a_training_that_is_gone_on_with_keeps_its_beginning(home, trained, tmp_path):
@@ -243,6 +301,18 @@ def test_weights_that_changed_are_named_and_the_same_ones_give_the_same(home, tr
     shutil.copy(trained / "last-0002.weights.h5", tmp_path / "run" / "best.weights.h5")
     line = refused(tmp_path, "rerun p/provenance.json --out new")
     assert "the weights of qcanet_nsn changed since" in line
+
+
+def test_blocks_of_an_unfinished_run_are_not_called_deterministic_afterwards(
+    home, tmp_path, exact, monkeypatch
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zoo.cli.blocks.segment_blocks", stopped)
+    command = f"predict qcanet {home}/data/images/a.tif --out n.ome.zarr --block 16 32 32"
+    zoo(tmp_path, command, code=1)
+    assert "deterministic None there, True now" in refused(tmp_path, f"{command} --deterministic")
 
 
 def test_deterministic_reaches_networks_of_this_process_only(home):

@@ -57,6 +57,7 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
             ) from None
         if where.startswith("local"):
             client.run(take_gpu)
+            client.register_plugin(_leave_at_once())
         tell(f"Dask dashboard: {client.dashboard_link}")
         yield lambda work, numbers: _spread(client, work, numbers)
 
@@ -74,6 +75,17 @@ def take_gpu(dask_worker: Any) -> None:
     devices = held.split(",") if held is not None else [str(number) for number in range(count)]
     if len(devices) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(dask_worker.name) % len(devices)]
+
+
+def _leave_at_once() -> Any:
+    """Return what ends a worker as soon as it is told to: TensorFlow would keep it until Dask kills it."""
+    from dask.distributed import WorkerPlugin
+
+    class LeaveAtOnce(WorkerPlugin):
+        def teardown(self, worker: Any) -> None:
+            os._exit(0)  # what it did is on the disk
+
+    return LeaveAtOnce()
 
 
 def _listening(address: str) -> str:

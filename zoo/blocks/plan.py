@@ -81,9 +81,10 @@ def make_plan(
     windows, most = {}, 0.0
     for name, (view, recipe) in views.items():
         around, each = (view.around,) * 3, bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
-        _check_fits(view.padded, (WINDOW,) * 3, around, each, memory, f"windows of {name}")
+        least = max(WINDOW, view.multiple)  # of deep networks a pooled voxel is larger
+        _check_fits(view.padded, (least,) * 3, around, each, memory, f"windows of {name}")
         room = int((memory - PROCESS) / each)
-        windows[name] = cheapest(view.padded, around, view.multiple, WINDOW, room, workers)
+        windows[name] = cheapest(view.padded, around, view.multiple, least, room, workers)
         most = max(most, each * _largest(view.padded, windows[name], around))
     if block is None:
         _check_fits(shape, (BLOCK,) * 3, halo, LABELLING, memory, "blocks")

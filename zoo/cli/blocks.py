@@ -82,7 +82,9 @@ def predict_blocks(
     try:
         with removed_if_empty(places.home, blocks), locked(places.home, blocks.shard is not None):
             begun = any(places.home.glob(f"[!.]*/{PLAN}"))
-            jobs = _jobs(entry, volume, um, chosen, settings, plan, blocks, views, places.home, channel)
+            jobs = _jobs(
+                entry, volume, um, chosen, settings, plan, blocks, views, places.home, channel, deterministic
+            )
             if begun:
                 _tell_done(jobs, places.home, console)
             seconds = expected_seconds(
@@ -102,7 +104,7 @@ def predict_blocks(
             with Follower(console, seconds, len(jobs)) as follow:
                 report = _run(entry, jobs, places, blocks, min_volume, follow, console)
             if record is not None:
-                record.device = device_of(entry)
+                record.device = _device(entry, blocks)
                 record.finish(places.record, [places.out, places.criteria])
     except OSError as fault:
         stop_on_full_disk(fault)
@@ -196,9 +198,20 @@ def _plan(
 
 
 def plan_of(told: Mapping[str, Any]) -> Plan:
-    """Return how a run was cut, from what it was begun with."""
-    windows = {name: tuple(edges) for name, edges in told["windows"].items()}
-    return Plan(tuple(told["block"]), tuple(told["halo"]), windows, told["memory"], told["room"])
+    """Return how a run was cut, from what it was begun with.
+
+    Raises
+    ------
+    InputError
+        Where another version began it, which noted other things.
+    """
+    try:
+        windows = {name: tuple(edges) for name, edges in told["windows"].items()}
+        return Plan(tuple(told["block"]), tuple(told["halo"]), windows, told["memory"], told["room"])
+    except (KeyError, TypeError):
+        raise InputError(
+            "another version of cellzoo began the unfinished run: give --overwrite to begin anew"
+        ) from None
 
 
 def _within(block: Shape, volume: Volume) -> Shape:
@@ -217,6 +230,7 @@ def _jobs(
     views: Mapping[str, tuple[View, Recipe]],
     home: Path,
     channel: int | None,
+    deterministic: bool,
 ) -> list[Job]:
     """Make or open the folder of each frame, and say what is to be done there.
 
@@ -236,6 +250,7 @@ def _jobs(
         **describe_weights(entry, weights),
         **{f"checksum of {name}": checksum(open_run(run).best) for name, run in runs},
         **settings,
+        **({"deterministic": True} if deterministic else {}),  # all of it, or the record would not be true
     }
     free = {"room"} | ({"windows", "memory"} if blocks.max_memory is None else set())
     jobs = []
@@ -271,6 +286,13 @@ def changed(image: Path) -> int:
     """Return when an image was last written; of a folder, when what describes it was."""
     told = [image / name for name in ("zarr.json", ".zattrs")] if image.is_dir() else [image]
     return max(path.stat().st_mtime_ns for path in told if path.exists())
+
+
+def _device(entry: Entry, blocks: Blocks) -> str:
+    """Name what the networks ran on; for others' no framework is loaded here."""
+    if blocks.merge:
+        return "of the shards"
+    return device_of(entry) if blocks.dask is None else f"workers of Dask, {blocks.dask}"
 
 
 def _check_all(jobs: Sequence[Job]) -> None:

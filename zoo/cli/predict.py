@@ -218,7 +218,7 @@ def _predict(
     make_target = MovieTarget if entry.subject.prepared else TrackedTarget if track else Target
     targets = [make_target(out, stem_of(path)) for path in paths]
     _check_names(targets)
-    every, files = paths, [file for target in targets for file in target.files()]
+    every = dict(zip(paths, targets, strict=True))
     if resume:
         paths, targets = _undone(paths, targets, console)
         if not paths:
@@ -226,10 +226,10 @@ def _predict(
     report, place = out / "report.html", out / RECORD
     new = [file for target in targets for file in target.files()]
     # an image without labels may have the tables of a run that was killed
-    check_new(new if resume else [report, *new, place], overwrite or resume)
+    check_new([report, *new, place], overwrite or resume)
     check_writable(out)
-    made = record(place, every)
-    faults: list[str] = []
+    made = record(place, list(every))
+    faults: dict[Path, str] = {}
     cases = _cases(zip(paths, targets, strict=True), read, networks, segmenter, faults, console)
     first = next(cases, None)
     if first is not None:
@@ -240,11 +240,13 @@ def _predict(
             settings=settings() | versions(),
         )
         made.device = device_of(entry) if made.weights else made.device
+        # what an earlier command left of an image that failed now is no output of this one
+        files = [file for path, target in every.items() if path not in faults for file in target.files()]
         made.finish(place, [*(file for file in files if file.exists()), report])
         console.print(f"labels, measurements and report.html are in {out}")
     if faults:
         raise InputError(
-            "; ".join(faults) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
+            "; ".join(faults.values()) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
         )
 
 
@@ -321,7 +323,7 @@ def _cases(
     read: Callable[[Path], Opened],
     networks: Callable[[], object],
     segmenter: Callable[[Opened], Callable[[np.ndarray], Segmentation]],
-    faults: list[str],
+    faults: dict[Path, str],
     console: Console,
 ) -> Iterator[Case]:
     """Segment and write images one after the other; those that cannot be read go to the faults."""
@@ -336,7 +338,7 @@ def _cases(
         try:
             opened = read(path)
         except InputError as fault:  # the others go on
-            faults.append(str(fault))
+            faults[path] = str(fault)
             continue
         networks()  # faults of the weights are not those of an image
         name = escape(path.name)
@@ -358,7 +360,7 @@ def _cases(
                 told.update(case.notes)
                 yield case
         except InputError as fault:  # nothing of this image is written before all of it is done
-            faults.append(f"{path}: {fault}")
+            faults[path] = f"{path}: {fault}"
 
 
 def _undone(paths: list[Path], targets: list[Target], console: Console) -> tuple[list[Path], list[Target]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,24 +81,30 @@ def begin(
 
     context = click.get_current_context()
     command, *arguments = context.find_root().meta[GIVEN]
+    made = {option: out for option, out in outs.items() if out}
     return Record(
         command=command,
         arguments=arguments,
         folder=str(Path.cwd()),
-        places={option: within(out, place.parent) for option, out in outs.items() if out},
+        places={option: within(out, place.parent) for option, out in made.items()},
         seed=seed,
         deterministic=deterministic,
         weights={} if entry is None else weights_of(entry, weights),
-        inputs=[told for path in inputs if path and (told := _describe(path, place.parent))],
+        inputs=[told for path in inputs if path and (told := _describe(path, made.values()))],
     )
 
 
-def _describe(path: Path, without: Path) -> dict[str, Any] | None:
+def is_data(path: Path) -> bool:
+    """Tell whether a path is a file or a folder; of pipes and devices one would read for ever."""
+    return path.is_file() or path.is_dir()
+
+
+def _describe(path: Path, without: Iterable[Path]) -> dict[str, Any] | None:
     """Return an input with its hash; ``None`` where it cannot be read, which what wants it tells better."""
     from zoo.provenance import digest
 
     try:
-        return {"path": str(path), **digest(path, without)}
+        return {"path": str(path), **digest(path, without)} if is_data(path) else None
     except OSError:
         return None
 

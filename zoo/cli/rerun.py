@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo import registry
 from zoo.cli.options import PATH, check_writable, make_console
-from zoo.cli.record import weights_of
+from zoo.cli.record import is_data, weights_of
 from zoo.defaults import RECORD
 from zoo.errors import InputError, unknown
 
@@ -43,16 +44,23 @@ def rerun(provenance: Path, out: Path) -> None:
     assert isinstance(root, click.Group), "zoo is a group of commands"
     if old.command not in AGAIN:
         raise unknown("command in the record", old.command, AGAIN)
-    console, target = make_console(), out.absolute()
+    console, home, target = make_console(), provenance.absolute().parent, out.absolute()
+    ended: click.ClickException | SystemExit | None = None
     with chdir(_folder(old)):
         words = _words(root.commands[old.command], old, target, provenance)
-        _check_same(old, provenance.absolute().parent, console.print)
-        console.print(f"zoo {old.command} {' '.join(words)}")
-        root.main([old.command, *words], prog_name="zoo", standalone_mode=False)
-    made = sorted(target.glob(f"*{RECORD}"))
-    if not made:
-        raise InputError(f"the command left no {RECORD} in {out}: see what it said above")
-    if not _compare(old, read(made[0])):
+        _check_same(old, home, console.print)
+        console.print(join(["zoo", old.command, *words]))
+        try:
+            root.main([old.command, *words], prog_name="zoo", standalone_mode=False)
+        except (click.ClickException, SystemExit) as fault:  # of one image in several, as the first time
+            ended = fault
+    new = next((read(path) for path in sorted(target.glob(f"*{RECORD}"))), None)
+    if new is None or new.ended is None:
+        raise ended or InputError(f"the command left no finished {RECORD} in {out}: see what it said above")
+    same = _compare(old, new)
+    if ended is not None:
+        raise ended
+    if not same:
         if not old.deterministic:
             console.print("without --deterministic the last bits may differ from run to run")
         raise SystemExit(1)
@@ -61,10 +69,7 @@ def rerun(provenance: Path, out: Path) -> None:
 def _folder(old: Record) -> Path:
     """Return where the command ran, which may be another computer's: then where we are."""
     folder = Path(old.folder)
-    try:
-        return folder if folder.is_dir() else Path.cwd()
-    except ValueError:  # a zero byte
-        return Path.cwd()
+    return folder if folder.is_dir() else Path.cwd()
 
 
 def _words(command: click.Command, old: Record, out: Path, provenance: Path) -> list[str]:
@@ -119,9 +124,9 @@ def _check_same(old: Record, home: Path, tell: Any) -> None:
 
     for told in old.inputs:
         path = Path(told["path"])
-        if not path.exists():
+        if not is_data(path):
             raise InputError(f"{path} is not there (looked for from {Path.cwd()}): bring it back")
-        found = digest(path, home)
+        found = digest(path, [home / place for place in old.places.values()])
         if found["sha256"] != told["sha256"]:
             raise InputError(
                 f"{path} changed since: {told['bytes']:,} bytes then and {found['bytes']:,} now, SHA-256 "

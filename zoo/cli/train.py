@@ -129,7 +129,7 @@ def train(
             deterministic,
             overwrite,
         )
-    record = _record(run, init, resume)
+    record = _record(run, recipe, init, resume)
     record.device = found[0].name if found else "CPU"
     if not resume:  # that may yet be refused, and then leaves the folder as it was
         record.write(out / RECORD)  # no end yet: what is killed and gone on with has its beginning
@@ -212,7 +212,7 @@ def _start(
     return create(out, described, overwrite=overwrite), volumes, checks
 
 
-def _record(run: Run, init: Path | None, resume: bool) -> Record:
+def _record(run: Run, recipe: str, init: Path | None, resume: bool) -> Record:
     """Begin the record of a training; one that is gone on with keeps its own."""
     from zoo.provenance import now, read
 
@@ -226,11 +226,12 @@ def _record(run: Run, init: Path | None, resume: bool) -> Record:
             record.resumed.append(now())
             record.ended = None
             return record
+    settings = [Path(recipe)] if recipe.endswith(".toml") else []
     begun_with = sorted(init.parent.glob(f"{escape(init.name)}.*")) if init else []
     return begin(
         place,
         {"--out": run.path},
-        [*([] if data == SYNTHETIC else [Path(data)]), *begun_with],
+        [*([] if data == SYNTHETIC else [Path(data)]), *settings, *begun_with],
         seed=run.settings["seed"],
         deterministic=bool(run.settings.get("deterministic")),
     )

@@ -40,7 +40,9 @@ class Networks:
         with theirs:
             number = theirs.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "zoo.viewer.process", str(number)], pass_fds=[number]
+                # -P: the working directory may hold a zoo.py
+                [sys.executable, "-P", "-m", "zoo.viewer.process", str(number)],
+                pass_fds=[number],
             )
         self.send((name, weights, spacing))
 

@@ -3,7 +3,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from zoo import registry
 from zoo.blocks.run import REPLACED
+from zoo.cli import blocks as module
+from zoo.cli.block_options import Blocks
 from zoo.cli.block_places import Places, begin_anew, check_places, locked
 from zoo.data.omezarr import create
 from zoo.errors import InputError
@@ -48,3 +51,12 @@ def test_labels_that_were_about_to_be_replaced_come_back(tmp_path):
     begin_anew(places)
     assert (places.out / "zarr.json").is_file()
     assert not places.home.exists()
+
+
+def test_networks_that_ran_elsewhere_are_not_said_to_have_run_on_this_machine():
+    def told(dask=None, merge=False):
+        options = Blocks(None, None, dask, None, merge, False, 0)
+        return module._device(registry.get("qcanet"), options)
+
+    assert told(dask="tcp://far:8786") == "workers of Dask, tcp://far:8786"
+    assert told(merge=True) == "of the shards"

@@ -17,9 +17,11 @@ from zoo.blocks.plan import (
     make_plan,
 )
 from zoo.blocks.view import View
+from zoo.cli.blocks import plan_of
 from zoo.data.boxes import grown
 from zoo.errors import InputError
 from zoo.forecast import bytes_needed
+from zoo.recipe import change
 
 UM = (2.0, 0.5, 0.5)
 SHAPE = (200, 2000, 3000)
@@ -112,6 +114,27 @@ def test_windows_are_whole_pooled_voxels(views):
     plan = make_plan(SHAPE, UM, views, 5e9)
     for name, (view, _) in views.items():
         assert all(edge % view.multiple == 0 for edge in plan.windows[name])
+
+
+def test_a_pooled_voxel_of_a_deep_network_is_its_smallest_window():
+    recipe = change(registry.get("qcanet_nsn").recipes["default"], {"poolings": 6, "patch": (64, 64, 64)})
+    view = View.of(SHAPE, UM, recipe)
+    each = bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
+    assert view.multiple == view.around == 64
+    views = {"qcanet_nsn": (view, recipe)}
+    # 64 voxels and 64 on either side are 192, and so are each half of the 256 along z and 64 beside it
+    plan = make_plan(SHAPE, UM, views, PROCESS + each * 193**3, (64, 64, 64))
+    assert plan.windows["qcanet_nsn"] == (128, 64, 64)
+    with pytest.raises(InputError, match="windows of qcanet_nsn need"):
+        make_plan(SHAPE, UM, views, PROCESS + each * 191**3, (64, 64, 64))
+
+
+def test_what_another_version_cut_in_another_way_is_refused():
+    told = {"block": [64, 64, 64], "halo": [8, 8, 8], "windows": {"nsn": [96] * 3}, "memory": 1, "room": 1}
+    assert plan_of(told) == Plan((64, 64, 64), (8, 8, 8), {"nsn": (96, 96, 96)}, 1, 1)
+    for other in ({**told, "windows": {"nsn": 96}}, {"block": [64, 64, 64]}):
+        with pytest.raises(InputError, match="another version of cellzoo"):
+            plan_of(other)
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(views):

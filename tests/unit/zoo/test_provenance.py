@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from zoo import provenance
 from zoo.errors import InputError
-from zoo.provenance import Record, digest, read, results_digest
+from zoo.provenance import Record, digest, read, results_digest, within
 
 
 def record(**changed):
@@ -63,8 +64,9 @@ def test_results_inside_the_data_are_left_out(tmp_path):
     before = digest(tmp_path)
     (tmp_path / "runs" / "x").mkdir(parents=True)
     (tmp_path / "runs" / "x" / "weights").write_text("2")
-    assert digest(tmp_path, without=tmp_path / "runs" / "x") == before
-    assert digest(tmp_path, without=tmp_path) == digest(tmp_path) != before
+    (tmp_path / "scores.csv").write_text("3")
+    assert digest(tmp_path, without=[tmp_path / "runs" / "x", tmp_path / "scores.csv"]) == before
+    assert digest(tmp_path, without=[tmp_path]) == digest(tmp_path) != before
 
 
 def test_of_what_is_large_64_pieces_count_and_the_record_says_so(tmp_path, monkeypatch):
@@ -103,7 +105,22 @@ def test_seconds_do_not_count_among_results(tmp_path):
     first, second, third = (told("a.json", json.dumps(one)) for one in (scores, later, worse))
     assert first == second != third
     assert told("plain.csv", "label\n1\n") is None
+    assert told("empty.csv", "") is None
     assert told("labels.tif", "") is None
+    assert told("a_table.json", "label\n1\n") is None
+    assert told("ragged.csv", "a,seconds,b\n1\n") is None
+
+
+def test_a_link_to_a_file_is_where_it_lies_and_one_to_a_folder_where_it_leads(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a.tif").touch()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "b.tif").symlink_to(tmp_path / "far" / "a.tif")
+    (tmp_path / "out").symlink_to(tmp_path / "here")
+    assert within(tmp_path / "here" / "b.tif", tmp_path / "here") == "b.tif"
+    assert within(tmp_path / "out", tmp_path / "here") == "."
+    assert within(tmp_path / "out" / "c.tif", tmp_path / "out") == "c.tif"
+    assert within(tmp_path / "far" / "a.tif", tmp_path / "here") == "a.tif"
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
@@ -126,6 +143,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
         ({"format": 2}, "newer"),
         ({"arguments": "predict"}, "'arguments'"),
         ({"arguments": [1]}, "'arguments'"),
+        ({"arguments": ["a\0b"]}, "'arguments'"),
+        ({"folder": "\0"}, "'folder'"),
         ({"inputs": [{"path": "a"}]}, "'inputs'"),
         ({"weights": {"net": {"path": "a", "sha256": 1}}}, "'weights'"),
         ({"weights": []}, "'weights'"),
@@ -144,6 +163,13 @@ def test_what_is_no_record_is_refused(content, says, tmp_path):
 
 def test_a_missing_record_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_record(make, tmp_path):
+    make(tmp_path / "p.json")
+    with pytest.raises(InputError, match="is a folder, a pipe or a device"):
         read(tmp_path / "p.json")
 
 
