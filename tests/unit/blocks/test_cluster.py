@@ -1,6 +1,8 @@
 import errno
+import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -88,6 +90,16 @@ def test_a_worker_that_dies_is_replaced_and_its_piece_is_done(tmp_path):
     assert {n: outcome.unread for n, outcome in found.items()} == {0: ("0",), 1: ("1",), 2: ("2",)}
     assert told[0].startswith("Dask dashboard: http://")
     assert (tmp_path / "1").exists()
+
+
+def test_workers_leave_at_once_whatever_still_runs_in_them(caplog, monkeypatch):
+    def work(number):
+        threading.Thread(target=time.sleep, args=(60,), daemon=False).start()  # as libraries have them
+        return []
+
+    monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
+    run("local:1", work, [0])
+    assert "still alive" not in caplog.text
 
 
 def test_nobody_at_an_address_is_told_at_once():
