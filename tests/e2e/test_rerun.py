@@ -190,6 +190,14 @@ def test_the_record_alone_is_not_replaced_unasked(home):
     assert "only.csv.provenance.json exists" in refused(home, "measure data/labels/b.tif --out only.csv")
 
 
+def test_a_resumed_command_tells_that_the_record_is_missing(home, tmp_path):
+    shutil.copytree(home / "found", tmp_path / "found")
+    command = f"predict classical {home}/data/images --out found --resume"
+    assert zoo(tmp_path, command).stderr == "2 of 2 images were done before\n"
+    (tmp_path / "found" / "provenance.json").unlink()  # as where the last one was killed at its end
+    assert "provenance.json are missing: --overwrite" in zoo(tmp_path, command).stderr
+
+
 def test_an_output_that_differs_is_named(home, tmp_path):
     shutil.copytree(home / "found", tmp_path / "found")
     record = tmp_path / "found" / "provenance.json"

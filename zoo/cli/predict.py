@@ -222,6 +222,8 @@ def _predict(
     if resume:
         paths, targets = _undone(paths, targets, console)
         if not paths:
+            if not (out / RECORD).exists():
+                console.print(f"report.html and {RECORD} are missing: --overwrite does all anew, with them")
             return
     report, place = out / "report.html", out / RECORD
     new = [file for target in targets for file in target.files()]
