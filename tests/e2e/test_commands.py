@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 from commands import SMALL, UM, files, rows, zoo
 from rich.console import Console
 
@@ -41,6 +41,12 @@ def classical(home) -> Path:
     """What the classical pipeline makes of the sample."""
     zoo(home, "predict classical sample/Images --out classical")
     return home / "classical"
+
+
+def test_zoo_alone_shows_its_help():
+    told = CliRunner().invoke(main, [], prog_name="zoo").output
+    assert told.startswith("Usage: zoo")
+    assert "\n  predict " in told
 
 
 def test_sample_is_a_data_set_with_voxel_size(home):

@@ -42,6 +42,8 @@ class Zoo(click.Group):
         given = list(args[1])  # click takes the words out of the list
         try:
             context = super().make_context(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError:  # not an error to us: the help
+            raise
         except click.UsageError as fault:
             raise Fault(f"{' '.join(fault.format_message().split())} (see 'zoo --help')") from None
         context.meta[GIVEN] = given

@@ -151,7 +151,8 @@ def train(
         f"weights and curves are in {run.path}"
     )
     if entry.task == "semantic" and checks:
-        console.print(f"the threshold that suits the validation volumes best is {run.threshold:g}")
+        told = f"the threshold that suits the validation volumes best is {run.threshold:g}"
+        console.print(f"{told}: predict and eval take it with --threshold auto")
 
 
 def _dataset(
