@@ -11,6 +11,7 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"cellzoo needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing TensorFlow and the rest into $(VENV), 3.5 GB: a few minutes without a word"
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
