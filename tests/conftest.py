@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ _CALM = {"deadline": None, "database": None, "suppress_health_check": [HealthChe
 settings.register_profile("ci", max_examples=15, derandomize=True, **_CALM)
 settings.register_profile("nightly", max_examples=10_000, derandomize=False, print_blob=True, **_CALM)
 settings.load_profile("ci")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start each test, its fixtures too, with the same random numbers: untrained networks never differ."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -206,13 +206,13 @@ def test_mixed_precision_answers_in_float32(name):
     if found.shape[-1] == 2:
         # a softmax in bfloat16 would miss 1 by up to 1/256
         np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
-    else:  # bfloat16 has 8 bits, and fewer than 256 values between 0.25 and 0.75
-        assert len(np.unique(found)) > 256
+    else:  # a sigmoid in bfloat16 would answer with nothing but numbers of 8 bits
+        rounded = keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.cast(found, "bfloat16"), "float32"))
+        assert np.mean(found == rounded) < 0.05
 
 
 @pytest.mark.parametrize("name", KERAS)
 def test_a_few_steps_lower_the_loss(name, volumes):
-    keras.utils.set_random_seed(0)
     images, targets = cut(name, volumes)
     entry, recipe = tiny(name)
     model = build(entry, recipe)

@@ -4,19 +4,17 @@ import csv
 import functools
 import importlib
 import json
-import shlex
 import shutil
-from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import files, zoo
 from refusal import bad, check_refused
 
 from zoo import registry
-from zoo.cli import main
 from zoo.data import phantom
 from zoo.data.io import read_labels
 from zoo.data.write import write_image, write_labels
@@ -37,19 +35,6 @@ score = 0.1
 """
 LOOSE = "--min-volume 0 --threshold 0.3"  # so that detectors of so few steps leave something
 NINE = "members = [" + "{}, " * 9 + "]\n"
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def make_volumes() -> dict[str, phantom.Phantom]:

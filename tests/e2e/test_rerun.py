@@ -2,33 +2,21 @@
 
 import json
 import os
-import shlex
 import shutil
-from contextlib import chdir
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from commands import zoo
 from tensorflow.python.framework.config import disable_op_determinism
 
-from zoo.cli import main
 from zoo.data import phantom
 from zoo.data.write import write_image, write_labels
 from zoo.train.runs import checksum
 
 UM = (1.75, 0.8, 0.8)
 TINY = "--set base=2 --set poolings=1 --set patch=8,16,16 --set voxel_um=3.2 --recipe short.toml"
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
 
 
 def refused(folder: Path, command: str) -> str:

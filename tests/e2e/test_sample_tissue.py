@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from commands import zoo
 
 from zoo.cli import main
 from zoo.data.tissue import Tissue
@@ -16,15 +17,6 @@ zarr = pytest.importorskip("zarr")
 # Larger than a chunk along two axes, and no multiple of one
 COMMAND = "sample tissue --out made --seed 3 --shape 70 40 140 --spacing 1.5 1 1"
 WHOLE = np.s_[:, :, :]
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
 
 
 def state(folder: Path) -> dict[Path, bytes]:

@@ -2,16 +2,14 @@
 
 import csv
 import json
-import shlex
 import shutil
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import zoo
 from small_runs import make_run
 
-from zoo.cli import main
 from zoo.data import phantom
 from zoo.data.io import read_image
 from zoo.data.write import write_image, write_labels
@@ -29,15 +27,6 @@ TRAINED = {  # network, fold: what it was trained on and validated by
 }
 WEIGHTS = " ".join(f"--weights {network}={network}{fold}" for network, fold in TRAINED)
 COMMAND = f"scoreboard --data data --method qcanet,classical {WEIGHTS}"
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -2,32 +2,20 @@
 
 import csv
 import json
-import shlex
-from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner, Result
+from commands import zoo
 from refusal import bad, check_refused
 
-from zoo.cli import main
 from zoo.data.io import read_image, read_labels
 from zoo.data.write import write_image
 from zoo.data.yeast import yeast_movie
 
 TINY = "--set size=16,16,16 --set base=2 --set epochs=2 --set batch=4"
 LOW = 0.02  # a threshold at which a network of two epochs leaves something
-
-
-def zoo(folder: Path, command: str, code: int = 0) -> Result:
-    """Run a command in a folder and see how it ends."""
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,18 @@
 """``zoo predict --server``: exports of small networks, in sessions of the C API behind the real stubs."""
 
 import itertools
-import shlex
 import shutil
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from c_session import Session
-from click.testing import CliRunner
+from commands import zoo
 from grpc_server import Refusal, serve
 from small_runs import make_run
 
-from zoo.cli import main
 from zoo.data.io import read_labels
 from zoo.data.phantom import embryo
 from zoo.data.write import write_image
@@ -56,13 +54,6 @@ def serving(home, asked=None, dies_at=None):
 
     with serve(answer, dict.fromkeys(NAMES, (1,)), as_content=True) as address:
         yield address
-
-
-def zoo(folder: Path, command: str, code: int = 0):
-    with chdir(folder):
-        result = CliRunner().invoke(main, shlex.split(command), prog_name="zoo")
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 @pytest.mark.parametrize("tile", ["", "--tile 16 16 16"])
