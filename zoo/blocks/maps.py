@@ -39,9 +39,9 @@ def measure_levels(job: Job, name: str) -> list[str]:
     step = f"levels-{name}"
     if job.store.table(step, 0) is not None:
         return []
-    from zoo.models.frozen import measure_moments
-
     network, view, reader = job.network(name), job.view(name), Reader(job.volume)
+    from zoo.models.frozen import measure_moments  # after what sets up its framework
+
     tally, means, cubes = Tally(), [], []
     for cube in _some(Grid(view.shape, (CUBE,) * 3)):
         try:
@@ -145,8 +145,6 @@ MOST_READY = 4  # so that those of a long series do not pile up
 
 def _frozen(job: Job, name: str) -> tuple[Any, float, float]:
     """Return a network with the norms of a run, and the levels that become 0 and 1."""
-    from zoo.models.frozen import freeze
-
     key = job.store.token, name
     if key not in _ready:
         table = job.store.table(f"levels-{name}", 0)
@@ -159,7 +157,10 @@ def _frozen(job: Job, name: str) -> tuple[Any, float, float]:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         while len(_ready) >= MOST_READY:
             del _ready[next(iter(_ready))]
-        _ready[key] = freeze(job.network(name).model, moments), low, high
+        model = job.network(name).model
+        from zoo.models.frozen import freeze  # after what sets up its framework
+
+        _ready[key] = freeze(model, moments), low, high
     return _ready[key]
 
 

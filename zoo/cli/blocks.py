@@ -35,7 +35,6 @@ from zoo.familiar import magnification, rescaled
 from zoo.forecast import SHARE, bytes_free
 from zoo.recipe import Recipe
 from zoo.segment import Network
-from zoo.train.device import configure
 from zoo.train.runs import Run
 from zoo.weights import choose_threshold, describe_weights, find_runs
 
@@ -56,7 +55,6 @@ def predict_blocks(
 ) -> None:
     """Segment a volume by blocks, into an OME-Zarr of labels."""
     check_options(entry, blocks, overwrite)
-    configure()
     places = Places.of(out)
     check_places(places, images, overwrite)
     if blocks.merge and not places.home.exists():
