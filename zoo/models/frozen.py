@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from zoo.models.norm import mean_of
+
 Moments = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -75,7 +77,9 @@ def _swapped(model: keras.Model, norm: Any) -> keras.Model:
 
 def _moments(x: Any) -> tuple[Any, Any]:
     axes = tuple(range(len(x.shape) - 1))
-    return ops.mean(x, axes), ops.var(x, axes)
+    mean = mean_of(x, axes)
+    variance = mean_of(ops.square(x - mean), axes)
+    return ops.reshape(mean, (-1,)), ops.reshape(variance, (-1,))
 
 
 class _Norm(layers.Layer):

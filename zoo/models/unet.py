@@ -7,6 +7,8 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
+from zoo.models.norm import GroupNormalization
+
 Norm = Literal["instance", "batch"]
 
 # Chainer's defaults for the published code's batch norm; Keras' own are 1e-3 and 0.99.
@@ -85,5 +87,4 @@ def _conv_pair(x: Any, first: int, second: int, kernel: int, norm: Norm, name: s
 def _normalise(norm: Norm, name: str) -> layers.Layer:
     if norm == "batch":
         return layers.BatchNormalization(**BATCH_NORM, name=name)
-    # one group a channel is instance norm
-    return layers.GroupNormalization(groups=-1, epsilon=1e-5, name=name)
+    return GroupNormalization(epsilon=1e-5, name=name)

@@ -29,7 +29,7 @@ def test_frozen_by_a_whole_volume_it_says_of_that_volume_what_it_said(network, v
 
 def test_the_first_norm_sees_mean_and_variance_of_its_convolution(network, volume):
     first = network.get_layer("down0_norm0")
-    seen = keras.Model(network.inputs, first.input).predict_on_batch(volume)
+    seen = keras.Model(network.inputs, first.input).predict_on_batch(volume).astype(np.float64)
     mean, variance = measure_moments(network, volume)["down0_norm0"]
     np.testing.assert_allclose(mean, seen.mean((0, 1, 2, 3)), atol=1e-6)
     np.testing.assert_allclose(variance, seen.var((0, 1, 2, 3)), rtol=1e-5)
