@@ -61,7 +61,7 @@ class Trainer:
             # slots that came into being while tracing would make the second trace differ
             optimiser._create_all_weights(self.model.trainable_variables)
         self.optimiser = optimiser
-        self.step = tf.function(self._step)
+        self.step = tf.function(self._step, autograph=False)  # which would take most of the tracing
         self.detector = Detector(self.model, recipe)
         edge = recipe.patch
         anchors = anchor.build_anchor_generator(LEVELS[0], LEVELS[-1], recipe.scales, [1.0], recipe.anchor)
@@ -97,7 +97,7 @@ class Trainer:
     def _replica_step(
         self, images: tf.Tensor, boxes: tf.Tensor, masks: tf.Tensor, counts: tf.Tensor
     ) -> tf.Tensor:
-        size = len(images)
+        size = images.shape[0]
         real = tf.sequence_mask(counts, boxes.shape[1])
         scores, offsets = self._proposal_targets(boxes, counts, size)
         tiled = {level: tf.stack([boxes_] * size) for level, boxes_ in self.anchors.items()}

@@ -30,10 +30,10 @@ class Detector:
 
     def __init__(self, model: Any, recipe: DetectorRecipe) -> None:
         self.model, self.recipe = model, recipe
-        self.forward = tf.function(self._forward)
+        self.forward = tf.function(self._forward, autograph=False)
 
     def _forward(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        sizes = tf.constant([images.shape[1:3].as_list()] * len(images), tf.float32)
+        sizes = tf.constant([images.shape[1:3].as_list()] * images.shape[0], tf.float32)
         found = self.model(images, image_shape=sizes, training=False)
         return {
             "boxes": tf.cast(found["detection_boxes"], tf.float32),
