@@ -15,6 +15,7 @@ from zoo.data.slices import is_slice, natural, read_slices
 from zoo.data.tiffmeta import plane_table, voxel_size
 from zoo.data.tiffread import open_series, read_planes
 from zoo.errors import InputError
+from zoo.wording import numbers_below
 
 Spacing = tuple[float, float, float]
 
@@ -199,7 +200,7 @@ def _choose_channel(channel: int | None, count: int, path: Path, what: str) -> i
         advice = "give --channel N, counting from 0" if what == "an image" else "a label image has one"
         raise InputError(f"{path} has {count} channels: {advice}")
     if channel is not None and not 0 <= channel < count:
-        raise InputError(f"{path} has no channel {channel}: allowed are 0 to {count - 1} (it has {count})")
+        raise InputError(f"{path} has no channel {channel}: allowed: {numbers_below(count)}")
     return channel or 0
 
 
@@ -249,10 +250,10 @@ def parse_frames(text: str, count: int) -> tuple[int, ...]:
             chosen.update(range(int(match["start"] or 0), min(stop, count), int(match["step"] or 1)))
             chosen.update({stop - 1} if stop > count else ())
     if not chosen:
-        raise InputError(f"frames {text!r} choose no frame: give numbers from 0 to {count - 1}")
+        raise InputError(f"frames {text!r} choose no frame: allowed: {numbers_below(count)}")
     if max(chosen) >= count:
         raise InputError(
-            f"frames {text!r} go beyond the last: there are {count}, allowed are 0 to {count - 1}"
+            f"frames {text!r} go beyond the last: there are {count}, allowed: {numbers_below(count)}"
             f" (a range ends before its second number, at most {count})"
         )
     return tuple(sorted(chosen))

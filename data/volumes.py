@@ -20,6 +20,7 @@ from zoo.data.ngff import ALLOWED, TIFF, import_zarr, read_multiscale, reason
 from zoo.data.tiffmeta import plane_table, voxel_size
 from zoo.data.tiffread import open_series
 from zoo.errors import InputError
+from zoo.wording import numbers_below
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,16 +208,14 @@ def open_volume(path: Path | str, *, channel: int | None = None, time: int = 0) 
 
 def _check_time(path: Path, time: int, times: int) -> None:
     if not 0 <= time < times:
-        raise InputError(f"{path} has no time point {time}: allowed are 0 to {times - 1}")
+        raise InputError(f"{path} has no time point {time}: allowed: {numbers_below(times)}")
 
 
 def _choose_channel(path: Path, channel: int | None, channels: int) -> int:
     if channel is None and channels > 1:
         raise InputError(f"{path} has {channels} channels: give --channel N, counting from 0")
     if channel is not None and not 0 <= channel < channels:
-        raise InputError(
-            f"{path} has no channel {channel}: allowed are 0 to {channels - 1} (it has {channels})"
-        )
+        raise InputError(f"{path} has no channel {channel}: allowed: {numbers_below(channels)}")
     return channel or 0
 
 

@@ -179,8 +179,9 @@ def table(title: str, rows: Sequence[Row], objects: str = "nuclei") -> Table:
         shown.add_row(*cells, *([seconds] if timed else []))
     shown.add_section()
     for summary in summarise(rows):
-        cells = [_spread(summary, metric) for metric in metrics]
-        shown.add_row(_title(summary, objects), "", *cells, style="bold" if summary.stage == "all" else None)
+        cells = [spread(summary, metric) for metric in metrics]
+        style = "bold" if summary.stage == "all" else None
+        shown.add_row(group_name(summary, objects), "", *cells, style=style)
     if joined := together(rows):
         cells = [f"{joined[metric]:.3f}" if metric in joined else "" for metric in metrics]
         shown.add_row("all voxels together", "", *cells, style="bold")
@@ -214,11 +215,9 @@ def markdown(rows_by_method: Mapping[str, Sequence[Row]], stage: str = "all") ->
     lines = [_line(["method", "volumes", *metrics]), _line(["---", *["---:"] * (len(metrics) + 1)])]
     for method, rows in rows_by_method.items():
         chosen = [row for row in rows if _belongs(row, stage)]
-        if chosen:
-            summary = _summary(stage, chosen)
-            cells = [_spread(summary, metric) if metric in summary.mean else "–" for metric in metrics]
-        else:
-            cells = ["–"] * len(metrics)
+        summary = _summary(stage, chosen) if chosen else None
+        there = summary.mean if summary else {}
+        cells = [spread(summary, metric) if summary and metric in there else "–" for metric in metrics]
         lines.append(_line([method, str(len(chosen)), *cells]))
     return "\n".join(lines)
 
@@ -384,13 +383,14 @@ def _metrics(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(metric for row in rows for metric in row.values))
 
 
-def _spread(summary: Summary, metric: str) -> str:
-    """Write a mean and its standard deviation."""
-    return f"{summary.mean[metric]:.3f} ± {summary.std[metric]:.3f}"
+def spread(summary: Summary, metric: str) -> str:
+    """Write a mean and its standard deviation, which a single volume does not have."""
+    mean = f"{summary.mean[metric]:.3f}"
+    return mean if summary.n == 1 else f"{mean} ± {summary.std[metric]:.3f}"
 
 
-def _title(summary: Summary, objects: str) -> str:
-    """Name a group of volumes for a person."""
+def group_name(summary: Summary, objects: str) -> str:
+    """Name a group of volumes for a person, by its true number of objects."""
     what = "all" if summary.stage == "all" else f"{summary.stage} {objects}"
     return f"{what} ({summary.n} {'volume' if summary.n == 1 else 'volumes'})"
 

@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zoo.wording import lasting
+
 SHOWN = ("loss", "iou", "val_loss", "val_iou", "val_seg", "val_f1")
 
 
@@ -71,7 +73,7 @@ class Bar:
 
 
 def _left(seconds: float) -> str:
-    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+    return f"about {lasting(seconds)} left"
 
 
 def _values(logs: Mapping[str, float]) -> str:

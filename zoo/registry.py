@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from zoo.defaults import YEAST_UM
 from zoo.entry import Entry, Port, Ref, Source, Subject
-from zoo.errors import unknown
+from zoo.errors import InputError, unknown
 from zoo.recipe import Recipe
 from zoo.recipe_cell import CellRecipe
 from zoo.recipe_detector import DetectorRecipe
@@ -33,6 +34,8 @@ def get(name: str) -> Entry:
         Where there is none; the message names the nearest one.
     """
     if name not in _ENTRIES:
+        if Path(name).exists():
+            raise InputError(f"{name} is a file or folder: name a model first, of {', '.join(_ENTRIES)}")
         raise unknown("model", name, _ENTRIES)
     return _ENTRIES[name]
 

@@ -23,9 +23,9 @@ Watched = Callable[[np.ndarray], Iterable[np.ndarray]]
 Take = Callable[[str, int, np.ndarray, Segmentation], Case]
 
 _HEADINGS = {
+    "volume_um3": "volume (µm³)",
     "mean_probability": "mean probability",
     "centre_probability": "centre probability",
-    "volume_um3": "volume (µm³)",
     "sphericity": "sphericity",
     "touches_border": "touches border",
     "mean_intensity": "mean intensity",
@@ -190,14 +190,16 @@ def make_case(
     scores
         Metric to value.
     """
+    ranked = rank(nuclei)
+    told = any(why.reasons for _, why in ranked)
     rows = [
         {
             "nucleus": one.label,
             "suspicion": f"{why.score:.2f}",
-            "reasons": "; ".join(why.reasons),
+            **({"reasons": "; ".join(why.reasons)} if told else {}),
             **_row(one),
         }
-        for one, why in rank(nuclei)
+        for one, why in ranked
     ]
     return Case(
         name=name,

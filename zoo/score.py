@@ -19,7 +19,7 @@ from zoo.evaluate.metrics import score
 from zoo.evaluate.overlap import renumber
 from zoo.evaluate.page import Table
 from zoo.evaluate.report import Case, write_report
-from zoo.evaluate.scores import Row, count_voxels, summarise, together
+from zoo.evaluate.scores import Row, count_voxels, group_name, spread, summarise, together
 from zoo.movie_results import mask_case
 from zoo.provenance import versions
 from zoo.results import make_case, measure_result
@@ -104,7 +104,7 @@ def score_dataset(
                 write_labels(label_file(out, volume.name), result.labels, volume.spacing)
                 yield make_volume_case(entry, volume, result, row)
 
-        tables.update({name: _table(rows, metrics) for name, rows in methods.items()})
+        tables.update({name: _table(rows, metrics, entry.subject.objects) for name, rows in methods.items()})
 
     tables: dict[str, Table] = {}
     told: set[str] = set()
@@ -159,12 +159,12 @@ def score_volume(
     return Row(volume.name, volume.group, len(renumber(volume.labels)[0]), values, seconds, counts)
 
 
-def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
+def _table(rows: Sequence[Row], metrics: Sequence[str], objects: str) -> Table:
     lines: list[list[object]] = [
-        [summary.stage, summary.n, *(f"{summary.mean[m]:.3f} ± {summary.std[m]:.3f}" for m in metrics)]
+        [group_name(summary, objects), *(spread(summary, metric) for metric in metrics)]
         for summary in summarise(rows)
     ]
     if joined := together(rows):
         shown = (f"{joined[metric]:.3f}" if metric in joined else "" for metric in metrics)
-        lines.append(["all voxels together", len(rows), *shown])
-    return ["volumes", "number", *metrics], lines
+        lines.append(["all voxels together", *shown])
+    return ["volumes", *metrics], lines

@@ -10,7 +10,7 @@ from statistics import median
 from zoo.data.write import atomic
 from zoo.evaluate.page import Table
 from zoo.evaluate.report import write_report
-from zoo.evaluate.scores import Summary, stage_of, summarise
+from zoo.evaluate.scores import Summary, spread, stage_of, summarise
 from zoo.provenance import versions
 from zoo.scoreboard import Board, Result
 from zoo.weights import origin
@@ -208,7 +208,7 @@ def _size(results: Sequence[Result]) -> str:
 
 
 def _spreads(part: Summary, metrics: Sequence[str]) -> list[str]:
-    return [f"{part.mean[metric]:.3f} ± {part.std[metric]:.3f}" for metric in metrics]
+    return [spread(part, metric) for metric in metrics]
 
 
 def _heading(metric: str) -> str:

@@ -13,6 +13,7 @@ from zoo.evaluate.criteria import write_records
 from zoo.evaluate.report import Case
 from zoo.fusion.tracks import Tracks, link, relabel
 from zoo.results import Segment, Spacing, Target, Watched, write_results
+from zoo.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def write_tracked(
 def describe(tracks: Tracks) -> str:
     """Say how many tracks and divisions there are."""
     counts = {"track": len(tracks.begins), "division": len(tracks.divisions)}
-    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    return ", ".join(counted(count, noun) for noun, count in counts.items())
 
 
 def write_tracks(target: TrackedTarget, tracks: Tracks, times: Sequence[int]) -> None:

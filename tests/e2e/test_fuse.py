@@ -103,7 +103,7 @@ def test_results_are_replaced_when_asked(home):
     before = (home / "consensus_agreement.csv").read_bytes()
     check_refused(
         "fuse a.npy c.tif --out consensus.tif",
-        ("consensus.tif and 3 more exists", "--overwrite"),
+        ("consensus.tif and 3 more exist", "--overwrite"),
         home,
         home,
     )
@@ -208,7 +208,7 @@ REFUSED = [
     bad("radius of a volume", f"{AB} --out c.tif --radius-um 6", "--slices"),
     bad("join of a volume", f"{AB} --out c.tif --volume --slice-fusion blob", "--slices"),
     bad("out of another type", f"{AB} --out c.npy", "c.npy", ".tif"),
-    bad("out is there", f"{AB} --out @/old.tif", "@/old.tif and 1 more exists", "--overwrite"),
+    bad("out is there", f"{AB} --out @/old.tif", "@/old.tif and 1 more exist", "--overwrite"),
     bad("out below a file", f"{AB} --out @/text.tif/c.tif", "@/text.tif is a file"),
     bad("out is an input", "fuse @/a.npy @/a.tif --out @/a.tif --overwrite", "change the input @/a.tif"),
     bad(

@@ -131,7 +131,7 @@ def test_a_table_may_have_any_name_and_a_command_words_with_spaces(home, tmp_pat
     again = zoo(tmp_path, f"rerun '{home}/my nuclei.json.provenance.json' --out 'once more'")
     assert again.stdout == "my nuclei.json: identical\n"
     out = tmp_path / "once more" / "my nuclei.json"
-    line = f"zoo measure data/labels/a.tif --out 'my nuclei.json' --out '{out}'"
+    line = f"zoo measure data/labels/a.tif --out '{out}'"
     assert line in again.stderr.splitlines()
 
 
@@ -162,6 +162,7 @@ def test_an_image_that_cannot_be_read_has_no_outputs_and_the_others_are_compared
     assert [one["path"] for one in outputs] == ["a.tif", "a_criteria.csv", "report.html"]
     done = zoo(tmp_path, "rerun found/provenance.json --out again", code=2)
     assert done.stdout.splitlines()[:2] == ["a.tif: identical", "a_criteria.csv: identical"]
+    assert f"zoo predict classical images --out {tmp_path / 'again'}" in done.stderr.splitlines()
     assert "b.tif" in done.stderr.splitlines()[-1]
 
 
@@ -246,6 +247,9 @@ def test_a_record_that_cannot_be_run_is_refused(changed, says, home, tmp_path):
 def test_what_is_there_is_not_replaced(home, tmp_path):
     (tmp_path / "new").mkdir()
     assert "exists" in refused(tmp_path, f"rerun {home / 'found' / 'provenance.json'} --out new")
+    line = refused(tmp_path, f"rerun {home / 'found' / 'provenance.json'} --out new.ome.zarr")
+    assert "new.ome.zarr" in line
+    assert "a folder to make" in line
 
 
 def test_a_training_run_again_gives_the_same_weights_bit_for_bit(home, trained):
@@ -307,7 +311,7 @@ def test_blocks_of_an_unfinished_run_are_not_called_deterministic_afterwards(
 
     monkeypatch.setattr("zoo.cli.blocks.segment_blocks", stopped)
     command = f"predict qcanet {home}/data/images/a.tif --out n.ome.zarr --block 16 32 32"
-    zoo(tmp_path, command, code=1)
+    zoo(tmp_path, command, code=130)
     assert "deterministic None there, True now" in refused(tmp_path, f"{command} --deterministic")
 
 

@@ -112,7 +112,7 @@ def test_page_is_one_file_with_the_worst_volumes(home, told):
 def test_results_are_not_replaced_unasked(home, told):
     before = (home / "board" / "scoreboard.csv").read_bytes()
     refused = zoo(home, f"{COMMAND} --out board", code=2).stderr
-    assert refused.startswith("Error: board/scoreboard.md and 2 more exists")
+    assert refused.startswith("Error: board/scoreboard.md and 2 more exist")
     assert (home / "board" / "scoreboard.csv").read_bytes() == before
     small = "scoreboard --data data --method classical --embryos c --metric seg --out board2"
     zoo(home, small)

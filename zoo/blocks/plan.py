@@ -15,6 +15,7 @@ from zoo.data.boxes import Shape, cut, grown, size
 from zoo.errors import InputError
 from zoo.forecast import bytes_needed
 from zoo.recipe import Recipe
+from zoo.wording import counted, sized
 
 HALO_UM = 16.0  # ours: more than a late nucleus is wide; where an object goes on, more is looked at
 PROCESS = 1.3e9  # bytes that Python, TensorFlow and two compact networks take (docs/benchmarks.md)
@@ -162,13 +163,13 @@ def describe(shape: Shape, plan: Plan, views: Mapping[str, tuple[View, Recipe]])
         windows = view.windows(plan.windows[name])
         seen = sum(math.prod(size(view.window(core))) for core in windows)
         lines.append(
-            f"{name}: {_times(view.padded)} working voxels in {len(windows):,} windows of "
+            f"{name}: {_times(view.padded)} working voxels in {counted(len(windows), 'window')} of "
             f"{_times(plan.windows[name])}, halo {view.halo}: "
             f"{seen / math.prod(view.padded):.2f} times as many"
         )
     maps = sum(2 * math.prod(view.padded) for view, _ in views.values())
-    lines.append(f"memory: {plan.memory / 1e9:.1f} GB a worker")
-    lines.append(f"disk meanwhile: up to {(maps + 12 * math.prod(shape)) / 1e9:.1f} GB, compressed to less")
+    lines.append(f"memory: {sized(plan.memory)} a worker")
+    lines.append(f"disk meanwhile: up to {sized(maps + 12 * math.prod(shape))}, compressed to less")
     return lines
 
 

@@ -27,11 +27,22 @@ from zoo.cli.track import track
 from zoo.cli.train import train
 from zoo.errors import InputError
 
+AFTER_STOP = {
+    "train": "stopped: finished epochs are kept, and the same command with --resume goes on",
+    "predict": "stopped: what is finished is kept; --resume goes on (where --out is an OME-Zarr, without it)",
+}
+
 
 class Fault(click.ClickException):
     """Bad input: one line, exit code 2."""
 
     exit_code = 2
+
+
+class Stopped(click.ClickException):
+    """The user stopped the command: one line, and the exit code of Ctrl-C."""
+
+    exit_code = 130
 
 
 class Zoo(click.Group):
@@ -56,8 +67,10 @@ class Zoo(click.Group):
         except InputError as fault:
             raise Fault(" ".join(str(fault).split())) from None
         except click.UsageError as fault:  # click prints four lines
-            command = fault.ctx.command_path if fault.ctx else ctx.command_path
+            command = " ".join(filter(None, ["zoo", ctx.invoked_subcommand]))
             raise Fault(f"{' '.join(fault.format_message().split())} (see '{command} --help')") from None
+        except KeyboardInterrupt:
+            raise Stopped(AFTER_STOP.get(ctx.invoked_subcommand or "", "stopped")) from None
         except MemoryError as fault:
             raise Fault(
                 f"not enough memory ({fault}): close other programs, or give a smaller image"

@@ -17,6 +17,7 @@ from zoo.blocks.run import LEVELS, MAPS
 from zoo.blocks.view import View
 from zoo.data.boxes import Shape, size
 from zoo.recipe import Recipe
+from zoo.wording import lasting
 
 LOG_EVERY = 30.0  # seconds between two lines where there is no terminal
 VOXEL = 5e-8  # seconds a working voxel of a network, times the square of its width; ours: that of two cores
@@ -83,8 +84,8 @@ class Follower:
             return
         self._told = now
         share = min(self._done / self._whole, 1.0)
-        left = (now - self._begun) * (1 / share - 1) if share else math.nan
-        about = "" if math.isnan(left) else f", about {left / 60:.0f} min left"
+        left = (now - self._begun) * (1 / share - 1) if share else 0.0
+        about = f", about {lasting(left)} left" if left else ""
         self._console.print(f"{text}; {100 * share:.0f} % of all{about}")
 
 

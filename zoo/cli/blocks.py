@@ -37,6 +37,7 @@ from zoo.recipe import Recipe
 from zoo.segment import Network
 from zoo.train.runs import Run
 from zoo.weights import choose_threshold, describe_weights, find_runs
+from zoo.wording import counted, lasting
 
 
 def predict_blocks(
@@ -338,7 +339,7 @@ def _tell(
     for line in describe(volume.shape, plan, views):
         click.echo(line)
     seconds = volume.times * (labelling_seconds(volume.shape, plan) + network_seconds(plan, views, networks))
-    click.echo(f"time: about {seconds / 60:.0f} minutes with one worker here")
+    click.echo(f"time: about {lasting(seconds)} with one worker here")
 
 
 def _audit(jobs: Sequence[Job], out: Path, count: int, min_volume: float, console: Console) -> None:
@@ -351,8 +352,8 @@ def _audit(jobs: Sequence[Job], out: Path, count: int, min_volume: float, consol
             console.print(f"audit{frame}: one block, so that there are no borders to look at")
             continue
         console.print(
-            f"audit{frame}: {found.windows} windows across borders done as one piece, {found.nuclei} nuclei: "
-            f"F1 {found.f1:.4f} at IoU 0.9, {found.differing:.2g} of the voxels differ"
+            f"audit{frame}: {counted(found.windows, 'window')} across borders done as one piece, "
+            f"{found.nuclei} nuclei: F1 {found.f1:.4f} at IoU 0.9, {found.differing:.2g} of the voxels differ"
         )
 
 

@@ -220,8 +220,8 @@ def check_new(paths: Sequence[Path], overwrite: bool) -> None:
     """
     there = [path for path in paths if path.exists()]
     if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise InputError(f"{there[0]}{more} exists: choose another place, or give --overwrite to replace it")
+        told = "exists" if len(there) == 1 else f"and {len(there) - 1} more exist"
+        raise InputError(f"{there[0]} {told}: choose another place, or give --overwrite to replace it")
     for path in there:
         if path.is_dir():
             raise InputError(f"{path} is a folder: give the name of a file to write")

@@ -13,6 +13,7 @@ import click
 
 from zoo import registry
 from zoo.cli.block_options import Blocks, block_options
+from zoo.cli.image_list import check_names, undone, without_masks
 from zoo.cli.options import (
     PATH,
     SPACING_FROM,
@@ -32,7 +33,7 @@ from zoo.cli.options import (
     unmarked_option,
     weights_option,
 )
-from zoo.cli.record import be_deterministic, begin, deterministic_option, device_of
+from zoo.cli.record import be_deterministic, begin, command_line, deterministic_option, device_of
 from zoo.cli.remote import (
     Remote,
     check_tile,
@@ -62,16 +63,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The frames to segment, their voxel size (z, y, x) in um; a movie's box and what is 0 and 1 in it."""
+    """The frames to segment; their voxels (z, y, x) in um, and who says so; a movie's box and levels."""
 
     stack: Stack
     um: Spacing
+    um_from: str
     movie: tuple[Box, tuple[float, float]] | None
 
 
 @click.command()
 @click.argument("name")
-@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
+@click.argument("images", nargs=-1, type=PATH, metavar="IMAGE...")
 @click.option("--out", type=PATH, required=True, help="Folder for labels, criteria and report.")
 @weights_option()
 @spacing_option()
@@ -128,6 +130,8 @@ def predict(
     --out one volume of any size is done by blocks.
     """
     entry = registry.get(name)
+    if not images:
+        raise InputError(f"no image was given: zoo predict {name} IMAGE... --out {out}")
     if deterministic:
         spread = blocks is not None and blocks.dask is not None
         be_deterministic(entry, elsewhere="--server" if remote else "--dask" if spread else None)
@@ -161,6 +165,8 @@ def predict(
         networks = cache(open_networks)  # once, when an image is known to be good
         how["threshold"] = threshold_of(entry, weights, networks if remote else None, threshold)
         told = {key: str(value) for key, value in how.items()}
+        if channel is not None:
+            told["channel"] = str(channel)
         if correct_bleaching:
             told["bleaching"] = "corrected"
         if track:
@@ -172,7 +178,8 @@ def predict(
             tell_weights(entry, weights, console)
 
         def settings() -> dict[str, str]:
-            return {"model": entry.name, **describe(entry, weights, remote, networks()), **told}
+            made = {"command": command_line(), "model": entry.name}
+            return made | describe(entry, weights, remote, networks()) | told
 
         read = partial(_read, entry, spacing, channel, frames, correct_bleaching, networks, console)
         segmenter = partial(_segmenter, entry, networks, how)
@@ -214,13 +221,13 @@ def _predict(
 
     paths = io.list_images(images)
     if entry.subject.prepared:
-        paths = _without_masks(paths, console)
+        paths = without_masks(paths, console)
     make_target = MovieTarget if entry.subject.prepared else TrackedTarget if track else Target
     targets = [make_target(out, stem_of(path)) for path in paths]
-    _check_names(targets)
+    check_names(targets)
     every = dict(zip(paths, targets, strict=True))
     if resume:
-        paths, targets = _undone(paths, targets, console)
+        paths, targets = undone(paths, targets, console)
         if not paths:
             if not (out / RECORD).exists():
                 console.print(f"report.html and {RECORD} are missing: --overwrite does all anew, with them")
@@ -275,7 +282,7 @@ def _read(
     if correct_bleaching:
         stack = replace(stack, frames=normalise.correct_bleaching(stack.frames))
     if not movie:
-        return Opened(stack, um, None)
+        return Opened(stack, um, where, None)
     if not stack.series:
         console.print(f"{path.name}: 3-D, taken as a movie of one frame")
     recipe = networks()[entry.name].recipe
@@ -284,7 +291,7 @@ def _read(
     if frames is not None:
         times = io.parse_frames(frames, len(stack.frames))
         stack = replace(stack, frames=stack.frames[list(times)], times=times)
-    return Opened(stack, um, (box, levels))
+    return Opened(stack, um, where, (box, levels))
 
 
 def _levels(path: Path, frames: np.ndarray, recipe: CellRecipe) -> tuple[float, float]:
@@ -360,35 +367,14 @@ def _cases(
                     if note not in told:  # most are of all frames
                         console.print(f"{case.name}: {note}")
                 told.update(case.notes)
-                yield case
+                yield replace(case, notes=(*case.notes, *_doubt(opened)))
         except InputError as fault:  # nothing of this image is written before all of it is done
             faults[path] = f"{path}: {fault}"
 
 
-def _undone(paths: list[Path], targets: list[Target], console: Console) -> tuple[list[Path], list[Target]]:
-    """Leave out the images that were done before."""
-    both = zip(paths, targets, strict=True)
-    left = [(path, target) for path, target in both if not target.labels.is_file()]
-    console.print(f"{len(paths) - len(left)} of {len(paths)} images were done before")
-    return [path for path, _ in left], [target for _, target in left]
-
-
-def _without_masks(paths: list[Path], console: Console) -> list[Path]:
-    """Leave out the masks that lie beside movies."""
-    from zoo.results import stem_of
-
-    named = {path.parent / stem_of(path): path for path in paths}
-    pairs = [(path, name.with_name(name.name.removesuffix("_mask"))) for name, path in named.items()]
-    masks = [path for path, movie in pairs if movie in named and named[movie] != path]
-    if masks:
-        console.print(f"left out, as they are masks of other files here: {', '.join(p.name for p in masks)}")
-    return [path for path in paths if path not in masks]
-
-
-def _check_names(targets: list[Target]) -> None:
-    stems = [target.stem for target in targets]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise InputError(
-            f"several images are called {twice[0]}: give them other names or run them one by one"
-        )
+def _doubt(opened: Opened) -> list[str]:
+    """Say for the report that nobody told the size of the voxels, on which volumes and places rest."""
+    if opened.um_from != "default":
+        return []
+    shown = " x ".join(f"{edge:g}" for edge in opened.um)
+    return [f"the file does not tell its voxel size: {shown} um was taken, --spacing Z Y X gives another"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,6 +93,11 @@ def begin(
         weights={} if entry is None else weights_of(entry, weights),
         inputs=[told for path in inputs if path and (told := _describe(path, made.values()))],
     )
+
+
+def command_line() -> str:
+    """Return the command that runs, as it could be typed again."""
+    return join(["zoo", *click.get_current_context().find_root().meta[GIVEN]])
 
 
 def is_data(path: Path) -> bool:

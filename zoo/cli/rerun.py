@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import chdir
+from os.path import abspath
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,14 @@ def rerun(provenance: Path, out: Path) -> None:
     old = read(provenance)
     if out.exists():
         raise InputError(f"{out} exists: give the name of a folder to make")
+    if out.suffix.lower() == ".zarr":
+        raise InputError(f"{out} is the name of an OME-Zarr: --out is a folder to make for all results")
     check_writable(out)
     root = click.get_current_context().find_root().command
     assert isinstance(root, click.Group), "zoo is a group of commands"
     if old.command not in AGAIN:
         raise unknown("command in the record", old.command, AGAIN)
-    console, home, target = make_console(), provenance.absolute().parent, out.absolute()
+    console, home, target = make_console(), provenance.absolute().parent, Path(abspath(out))
     ended: click.ClickException | SystemExit | None = None
     with chdir(_folder(old)):
         words = _words(root.commands[old.command], old, target, provenance)
@@ -95,11 +98,20 @@ def _words(command: click.Command, old: Record, out: Path, provenance: Path) -> 
     if any(above.suffix.lower() == ".zarr" for place in places.values() for above in Path(place).parents):
         raise InputError(f"{provenance} is of labels inside an OME-Zarr: run the command beside it yourself")
     end = words.index("--") if "--" in words else len(words)
-    # of an option that is given twice the last counts
     moved = [word for option, place in places.items() for word in (option, str(out / place))]
-    words[end:end] = moved
+    words = [*_without(words[:end], places), *moved, *words[end:]]
     _parse(command, words, provenance)
     return words
+
+
+def _without(words: list[str], options: Mapping[str, Any]) -> list[str]:
+    """Leave out options and their values, in either form."""
+    left, value = [], False
+    for word in words:
+        if not value and word.partition("=")[0] not in options:
+            left.append(word)
+        value = not value and word in options
+    return left
 
 
 def _parse(command: click.Command, words: list[str], provenance: Path) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def test_without_a_terminal_there_is_a_line_each_half_minute_and_at_the_end_of_a
     assert shown.file.getvalue().splitlines() == [
         "maps: 2 of 6, 3.0 a minute; 20 % of all, about 3 min left",
         "maps: 4 of 6, 3.0 a minute; 40 % of all, about 2 min left",
-        "maps: 6 of 6, 3.0 a minute; 60 % of all, about 1 min left",
-        "labels: 2 of 2, 6.0 a minute; 100 % of all, about 0 min left",
+        "maps: 6 of 6, 3.0 a minute; 60 % of all, about 80 s left",
+        "labels: 2 of 2, 6.0 a minute; 100 % of all",
     ]
 
 

@@ -158,7 +158,7 @@ def test_parse_frames_refuses_what_is_no_choice(text):
 
 @pytest.mark.parametrize("text", ["11", "0:12", "0:100:5", "5,11", "0:999999999", "12:13"])
 def test_parse_frames_refuses_frames_beyond_the_last(text):
-    with pytest.raises(InputError, match="there are 11, allowed are 0 to 10"):
+    with pytest.raises(InputError, match="there are 11, allowed: 0 to 10"):
         parse_frames(text, 11)
 
 

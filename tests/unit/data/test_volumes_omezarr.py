@@ -194,7 +194,7 @@ def test_older_collections_and_plates_are_told(tmp_path):
 def test_arrays_that_are_no_volume_are_refused(tmp_path):
     two_channels = write_group(tmp_path / "c", noise((2, 4, 5, 6)), "czyx")
     assert "has 2 channels: give --channel" in refusal(two_channels)
-    assert "allowed are 0 to 1" in refusal(two_channels, channel=2)
+    assert "allowed: 0 to 1" in refusal(two_channels, channel=2)
     assert "is 2-D" in refusal(write_group(tmp_path / "yx", noise((5, 6)), "yx"))
     assert "is 2-D" in refusal(write_group(tmp_path / "1yx", noise((1, 5, 6)), "zyx"))
     assert "has the axes" in refusal(write_group(tmp_path / "w", noise((2, 3, 5, 6)), "wzyx"))
