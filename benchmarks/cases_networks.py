@@ -130,13 +130,7 @@ def ask_packed(ask: Any, image: NDArray[np.uint16]) -> int:
     from zoo.serving.packed import pack, unpack_mask
 
     pieces, shape, dtype = pack(image)
-    found = ask(
-        {
-            "data": np.array(pieces, object),
-            "shape": np.array(shape, np.int64),
-            "dtype": np.array(dtype.encode(), object),
-        }
-    )["mask_bytes"]
+    found = ask({"data": pieces, "shape": np.array(shape, np.int64), "dtype": dtype.encode()})["mask_bytes"]
     png = np.asarray(found).ravel()[0]
     unpack_mask(png, shape)
     return sum(map(len, pieces)) + len(png)

@@ -53,18 +53,40 @@ def vote(
         A pixel belongs to an object where more than this share of the scores claims it.
     """
     found = {name: detector.detect(image, spacing) for name, detector in members}
-    fused = [
-        fuse([slices[z] for slices in found.values()], spacing[1:], threshold=threshold)
-        for z in range(len(image))
-    ]
-    probability = np.zeros(image.shape, np.float32)
+    fused, probability = agree(list(found.values()), image.shape, spacing, threshold)
+    full = max(range(len(image)), key=lambda z: len(fused[z].detections))
+    return Vote(fused, probability, _panels(image, full, found, fused[full]), _notes(members, found))
+
+
+def agree(
+    found: Sequence[Sequence[Detections]], shape: Sequence[int], spacing: Sequence[float], threshold: float
+) -> tuple[list[Fused], np.ndarray]:
+    """Let the members vote in each slice.
+
+    Parameters
+    ----------
+    found
+        Detections of each member, of each slice.
+    shape
+        Of the volume, (z, y, x) voxels.
+    spacing, threshold
+        As for :func:`vote`.
+
+    Returns
+    -------
+    fused
+        The objects of each slice.
+    probability : (Z, Y, X) float32
+        As of `Vote`.
+    """
+    fused = [fuse([slices[z] for slices in found], spacing[1:], threshold=threshold) for z in range(shape[0])]
+    probability = np.zeros(tuple(shape), np.float32)
     for plane, result in zip(probability, fused, strict=True):
         for box, share, mask in zip(
             result.detections.boxes(), result.probabilities, result.detections.masks, strict=True
         ):
             plane[box] = np.maximum(plane[box], share * mask)
-    full = max(range(len(image)), key=lambda z: len(fused[z].detections))
-    return Vote(fused, probability, _panels(image, full, found, fused[full]), _notes(members, found))
+    return fused, probability
 
 
 def missing_members(recipe: DetectorRecipe, members: Sequence[tuple[str, Any]]) -> tuple[str, ...]:

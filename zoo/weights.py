@@ -112,23 +112,37 @@ def open_runs(entry: Entry, given: Sequence[str]) -> dict[str, Run]:
     return runs
 
 
-def _model(run: Run) -> Any:
-    if run.entry.task != "instances_2d" or not run.recipe.members:
-        run.check_best()
-        rebuild = run.entry.rebuild.load()  # here the framework comes, which takes seconds
-        return rebuild(run) if run.entry.task != "instances_2d" else [(run.path.name, rebuild(run))]
-    from zoo.train.members import trained
-    from zoo.vote import member_name
+def parts_of(run: Run) -> dict[int, Run]:
+    """Return the members of an ensemble that have weights by their numbers, else the run itself as 0.
 
-    members = trained(run)
-    if not members:
+    Raises
+    ------
+    InputError
+        For an ensemble none of whose members has weights, or weights that are missing or damaged.
+    """
+    if run.entry.task != "instances_2d" or not run.recipe.members:
+        parts = {0: run}
+    else:
+        from zoo.train.members import trained
+
+        parts = trained(run)
+    if not parts:
         raise InputError(
             f"no member of {run.path} has weights yet: 'zoo train {run.entry.name} --out {run.path} --resume'"
         )
-    for member in members.values():
-        member.check_best()
-    rebuild = run.entry.rebuild.load()
-    return [(member_name(number), rebuild(member)) for number, member in members.items()]
+    for part in parts.values():
+        part.check_best()
+    return parts
+
+
+def _model(run: Run) -> Any:
+    parts = parts_of(run)
+    rebuild = run.entry.rebuild.load()  # here the framework comes, which takes seconds
+    if run.entry.task != "instances_2d":
+        return rebuild(run)
+    from zoo.vote import member_name
+
+    return [(member_name(n) if n else run.path.name, rebuild(part)) for n, part in parts.items()]
 
 
 def choose_threshold(entry: Entry, given: Sequence[str], threshold: float | str) -> float:

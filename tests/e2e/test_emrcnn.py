@@ -17,6 +17,7 @@ from refusal import bad, check_refused
 from zoo import registry
 from zoo.data import phantom
 from zoo.data.io import read_labels
+from zoo.data.volumes import open_volume
 from zoo.data.write import write_image, write_labels
 from zoo.evaluate.metrics import score
 from zoo.recipe_detector import DetectorRecipe, member
@@ -189,6 +190,25 @@ def test_a_single_slice_is_said_to_be_one(home, predicted):
 
 
 @pytest.mark.usefixtures("trained")
+def test_by_blocks_it_finds_what_it_finds_in_the_whole(home, predicted):
+    command = f"predict emrcnn data/images/c.tif --out c.ome.zarr --weights run --block 16 32 32 {LOOSE}"
+    assert "6 x 64 x 64 voxels" in zoo(home, f"{command} --plan").stdout
+    told = zoo(home, f"{command} --audit 2").stderr
+    assert "audit: 2 windows across borders" in told
+    whole = read_labels(home / "clustered" / "c.tif").frames[0]
+    labels = open_volume(home / "c.ome.zarr").read((slice(0, 6), slice(0, 64), slice(0, 64)))
+    assert whole.max() > 1
+    # the same, but for detections on the edge of being one
+    assert score(whole, labels, ["f1@0.5"], spacing=UM)["f1@0.5"] > 0.6
+    with (home / "c_criteria.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["label"]) for row in rows] == list(range(1, labels.max() + 1))
+    assert {row["centre_probability"] for row in rows} == {""}
+    assert all(0 < float(row["mean_probability"]) <= 1 for row in rows)
+    refused = zoo(home, f"{command} --diameter 9", code=2).stderr
+    assert "--diameter is for images that fit into the memory" in refused
+
+
 def test_a_slice_has_no_least_volume_and_members_alone_are_not_joined_over_z(home):
     command = "predict mrcnn_ensemble data/images/c.tif flat.tif --out apart --weights run --threshold 0.3"
     zoo(home, command)

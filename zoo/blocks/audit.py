@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.blocks.job import Job
 from zoo.blocks.maps import probability_of_piece
+from zoo.blocks.nuclei import label_piece
 from zoo.data.boxes import Box, inside
 from zoo.data.volumes import open_volume
 from zoo.evaluate.overlap import Overlap, count_overlap
@@ -106,6 +107,9 @@ def _windows(job: Job, count: int, rng: np.random.Generator) -> list[Box]:
 def _as_one(job: Job, window: Box, min_volume: float) -> np.ndarray:
     """Label a window and its halo as a volume of its own, but by the levels of the run."""
     around, needs = job.around(window), job.entry.needs
+    if "ensemble" in needs:
+        labels = label_piece(job, around)
+        return remove_small(labels, min_volume, job.spacing)[inside(window, around)]
     mask = probability_of_piece(job, needs["nsn"], around) >= job.threshold
     centres = as_bytes(probability_of_piece(job, needs["ndn"], around))
     labels = split_by_vote(mask, centres, job.spacing)

@@ -31,7 +31,7 @@ class Job:
     Attributes
     ----------
     name
-        Of a pipeline in the registry that has an NSN and an NDN.
+        Of a pipeline in the registry that has an NSN and an NDN, or an ensemble of detectors.
     weights
         As :func:`zoo.weights.open_networks` takes them.
     volume, spacing

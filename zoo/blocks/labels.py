@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -64,7 +65,7 @@ def label_block(job: Job, number: int) -> list[str]:
     labels, identifiers, _, probability, centres = flooded
     core = inside(block, window)
     reader = Reader(job.volume, dark=0)
-    table = _measure(labels[core], identifiers, block, reader(block), probability[core], centres[core])
+    table = measure_parts(labels[core], identifiers, block, reader(block), probability[core], centres[core])
     job.store.put(IDS, block, identifiers[labels[core]], IDS, number)
     told = {"larger": np.array(larger), "unread": np.array(reader.faults, np.str_)}
     job.store.put_table(OBJECTS, number, table | told)
@@ -104,12 +105,7 @@ def _markers_in(job: Job, window: Box) -> np.ndarray:
     """Gather the markers of all blocks that a window has a part in; where nobody looked, look."""
     found = [np.empty((0, 3), np.int64)]
     for number in job.blocks.touching(window):
-        table = job.store.table(MARKERS, number)
-        if table is None:
-            mark_block(job, number)
-            table = job.store.table(MARKERS, number)
-        assert table is not None, f"the markers of block {number} are gone"
-        at = table["at"]
+        at = job.store.made(MARKERS, number, partial(mark_block, job, number))["at"]
         held = [(side.start <= p) & (p < side.stop) for p, side in zip(at.T, window, strict=True)]
         found.append(at[np.all(held, axis=0)])
     return np.concatenate(found)
@@ -133,7 +129,7 @@ def _reaches_rim(labels: np.ndarray, mask: np.ndarray, core: Box, window: Box, s
     return bool(reaching[labels[core]].any())
 
 
-def _measure(
+def measure_parts(
     labels: np.ndarray,
     identifiers: np.ndarray,
     block: Box,
@@ -141,7 +137,26 @@ def _measure(
     probability: np.ndarray,
     centres: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Sum up each object's part in a block, plane by plane: what can be added to its other parts."""
+    """Sum up each object's part in a block, plane by plane: what can be added to its other parts.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int
+        Of the block; 0 is background.
+    identifiers
+        Of each label, from that of the background on.
+    block
+        Where it lies.
+    image, probability : (Z, Y, X)
+        Intensities; and bytes, of which 255 stands for 1.
+    centres : (Z, Y, X) uint8
+        Whose largest values are wanted.
+
+    Returns
+    -------
+    dict
+        A row an object.
+    """
     count = np.zeros(len(identifiers), np.int64)
     places, (intensity, likely) = np.zeros((len(identifiers), 3)), np.zeros((2, len(identifiers)))
     highest = np.zeros(len(identifiers), np.uint8)

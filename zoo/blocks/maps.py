@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from zoo.blocks.grid import Grid
 from zoo.blocks.job import Job
 from zoo.blocks.reader import Reader, Unreadable
 from zoo.blocks.view import View
-from zoo.data.boxes import Box, inside, moved
+from zoo.data.boxes import Box, Shape, inside, moved, size
 from zoo.data.normalise import HIGH, LOW
 from zoo.data.tally import Tally
 from zoo.errors import InputError
@@ -42,36 +43,70 @@ def measure_levels(job: Job, name: str) -> list[str]:
     network, view, reader = job.network(name), job.view(name), Reader(job.volume)
     from zoo.models.frozen import measure_moments  # after what sets up its framework
 
-    tally, means, cubes = Tally(), [], []
-    for cube in _some(Grid(view.shape, (CUBE,) * 3)):
-        try:
-            values = view.read(reader, moved(cube, view.before))
-        except Unreadable:  # it is among the reader's faults
-            continue
-        tally.add(values)
-        means.append(values.mean())
-        cubes.append(cube)
-    if not cubes:
-        raise Unreadable(reader.faults[0])
-    low, high = tally.percentiles(LOW, HIGH) if network.recipe.scaling == "percentile" else (0.0, 0.0)
-    if high <= low:
-        low, high = tally.low, tally.high
-    if high <= low:
-        raise InputError(f"{job.volume.source} has one single value, {low:g}: nothing can be found in it")
+    tally, means = tally_cubes(lambda cube: view.read(reader, moved(cube, view.before)), view.shape, reader)
+    low, high = levels_of(job, tally, network.recipe.scaling)
     if np.prod(view.padded) <= WHOLE:
         boxes = [(slice(0, view.padded[0]), slice(0, view.padded[1]), slice(0, view.padded[2]))]
     else:
-        full = [i for i, cube in enumerate(cubes) if all(s.stop - s.start == CUBE for s in cube)]
-        order = sorted(full or range(len(cubes)), key=lambda i: means[i])
+        full = [one for one in means if size(one[0]) == (CUBE,) * 3]
+        order = sorted(full or means, key=itemgetter(1))
         places = (np.arange(SAMPLE) + 0.5) * len(order) / SAMPLE
-        boxes = [moved(cubes[order[int(place)]], view.before) for place in places]
-    sample = [_scaled(view.read(reader, box), low, high) for box in boxes]
+        boxes = [moved(order[int(place)][0], view.before) for place in places]
+    sample = [scaled(view.read(reader, box), low, high) for box in boxes]
     moments = measure_moments(network.model, np.stack(sample)[..., None])
     table = {"levels": np.array([low, high])}
     for layer, (mean, variance) in moments.items():
         table |= {f"mean {layer}": mean, f"variance {layer}": variance}
     job.store.put_table(step, 0, table)
     return reader.faults
+
+
+def tally_cubes(
+    read: Callable[[Box], np.ndarray], shape: Shape, reader: Reader
+) -> tuple[Tally, list[tuple[Box, float]]]:
+    """Count the values of all cubes of a volume, or of 4,096 of them.
+
+    Parameters
+    ----------
+    read
+        Takes a box (z, y, x) of the resampled volume.
+    shape
+        Of that.
+    reader
+        Names what could not be read.
+
+    Returns
+    -------
+    tally, means
+        Of all values; and each cube that could be read with its mean.
+    """
+    tally, means = Tally(), []
+    for cube in _some(Grid(shape, (CUBE,) * 3)):
+        try:
+            values = read(cube)
+        except Unreadable:  # it is among the reader's faults
+            continue
+        tally.add(values)
+        means.append((cube, float(values.mean())))
+    if not means:
+        raise Unreadable(reader.faults[0])
+    return tally, means
+
+
+def levels_of(job: Job, tally: Tally, scaling: str) -> tuple[float, float]:
+    """Return what becomes 0 and 1, as a recipe's scaling says.
+
+    Raises
+    ------
+    InputError
+        For a volume of one single value.
+    """
+    low, high = tally.percentiles(LOW, HIGH) if scaling == "percentile" else (0.0, 0.0)
+    if high <= low:
+        low, high = tally.low, tally.high
+    if high <= low:
+        raise InputError(f"{job.volume.source} has one single value, {low:g}: nothing can be found in it")
+    return low, high
 
 
 def _some(cubes: Grid) -> Iterator[Box]:
@@ -134,7 +169,7 @@ def _map(job: Job, name: str, view: View, core: Box, reader: Reader) -> np.ndarr
     """Return a network's map of a cube of its padded grid, seen with what is around it."""
     window = view.window(core)
     model, low, high = _frozen(job, name)
-    image = _scaled(view.read(reader, window), low, high)
+    image = scaled(view.read(reader, window), low, high)
     probability = np.asarray(model.predict_on_batch(image[None, ..., None]))[0, ..., -1]
     return np.array(probability[inside(core, window)])
 
@@ -164,7 +199,8 @@ def _frozen(job: Job, name: str) -> tuple[Any, float, float]:
     return _ready[key]
 
 
-def _scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
+def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Scale an image in its place, to 0 where it has the lower level and 1 where it has the higher."""
     image -= np.float32(low)
     image /= np.float32(high - low)
     return image

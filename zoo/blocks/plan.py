@@ -24,6 +24,9 @@ LABELLING_SPEED = 4e-7  # seconds a voxel of a block with its halo, both passes 
 BLOCK, WINDOW = 64, 32  # least edges: of blocks in voxels, of windows in working voxels
 STEP = 32  # edges of blocks are whole ones of these, so that they can be stored in chunks of 32 to 128
 LONGEST = 1024  # edge of a piece of what is longer than that
+SLICES_HALO_UM = 48.0  # of blocks of slices: detectors see far, and the vote weighs all objects around
+DETECTORS = 2.5e9  # bytes that Python, TensorFlow and four detectors at work take (docs/benchmarks.md)
+WIDEST = 256  # of blocks of slices: a detector finds so many objects a slice and no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,7 @@ def make_plan(
     InputError
         Where not even the smallest fit: it says what they would need.
     """
-    z, y, x = (min(math.ceil(HALO_UM / um), n) for um, n in zip(spacing, shape, strict=True))
-    halo = z, y, x
+    halo = _halo(HALO_UM, spacing, shape)
     windows, most = {}, 0.0
     for name, (view, recipe) in views.items():
         around, each = (view.around,) * 3, bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
@@ -92,14 +94,55 @@ def make_plan(
         room = int((memory - PROCESS) / LABELLING)
         block = cheapest(shape, halo, STEP, BLOCK, room, workers)
     else:
-        z, y, x = (min(edge, n) for edge, n in zip(block, shape, strict=True))
-        block = z, y, x
-        _check_fits(shape, block, halo, LABELLING, memory, f"blocks of {z} x {y} x {x} voxels")
+        block = _asked(block, shape, halo, memory, PROCESS)
     taken = int(PROCESS + max(most, LABELLING * _largest(shape, block, halo)))
     return Plan(block, halo, windows, taken, int((memory - PROCESS) / LABELLING))
 
 
-def cheapest(shape: Shape, halo: Shape, step: int, least: int, room: int, workers: int) -> Shape:
+def plan_slices(
+    shape: Shape, spacing: Sequence[float], memory: float, block: Shape | None = None, workers: int = 1
+) -> Plan:
+    """Choose the blocks of an ensemble that looks at slices: whole in z, unless the memory is too small.
+
+    Parameters
+    ----------
+    shape, spacing, memory, block, workers
+        As for `make_plan`.
+
+    Raises
+    ------
+    InputError
+        Where not even the smallest fit: it says what they would need.
+    """
+    halo = _halo(SLICES_HALO_UM, spacing, shape)
+    room = int((memory - DETECTORS) / LABELLING)
+    flat, around = (1, *shape[1:]), (0, *halo[1:])
+    if block is not None:
+        block = _asked(block, shape, halo, memory, DETECTORS)
+    elif shape[0] * _largest(flat, (1, BLOCK, BLOCK), around) <= room:
+        block = (shape[0], *cheapest(flat, around, STEP, BLOCK, room // shape[0], workers, WIDEST)[1:])
+    else:
+        _check_fits(shape, (BLOCK,) * 3, halo, LABELLING, memory, "blocks", DETECTORS)
+        block = cheapest(shape, halo, STEP, BLOCK, room, workers, WIDEST)
+    return Plan(block, halo, {}, int(DETECTORS + LABELLING * _largest(shape, block, halo)), room)
+
+
+def _halo(extent: float, spacing: Sequence[float], shape: Shape) -> Shape:
+    """Return the voxels of an extent in um, no more than the volume has."""
+    z, y, x = (min(math.ceil(extent / um), n) for um, n in zip(spacing, shape, strict=True))
+    return z, y, x
+
+
+def _asked(block: Shape, shape: Shape, halo: Shape, memory: float, process: float) -> Shape:
+    """Return the block that the user wants, no larger than the volume, where it fits into the memory."""
+    z, y, x = (min(edge, n) for edge, n in zip(block, shape, strict=True))
+    _check_fits(shape, (z, y, x), halo, LABELLING, memory, f"blocks of {z} x {y} x {x} voxels", process)
+    return z, y, x
+
+
+def cheapest(
+    shape: Shape, halo: Shape, step: int, least: int, room: int, workers: int, longest: int = LONGEST
+) -> Shape:
     """Find the pieces of a volume, all of about one size, that take the least time.
 
     A piece takes as long as it has voxels, those around it included; workers that each take the next piece
@@ -117,6 +160,8 @@ def cheapest(shape: Shape, halo: Shape, step: int, least: int, room: int, worker
         Voxels that a piece may have with what is around it.
     workers
         How many.
+    longest
+        Edge of a piece of what is longer than that.
 
     Returns
     -------
@@ -126,7 +171,7 @@ def cheapest(shape: Shape, halo: Shape, step: int, least: int, room: int, worker
     edges, counts, sides = [], [], []
     for n, around in zip(shape, halo, strict=True):
         equal = {-(-n // (pieces * step)) * step for pieces in range(1, n // least + 2)} | {least}
-        own = sorted(min(edge, n) for edge in equal if edge >= least and min(edge, n) <= LONGEST)
+        own = sorted(min(edge, n) for edge in equal if edge >= least and min(edge, n) <= longest)
         edges.append(own)
         counts.append([-(-n // edge) for edge in own])
         sides.append([_sides(n, edge, around) for edge in own])
@@ -201,8 +246,16 @@ def _largest(shape: Shape, edges: Shape, halo: Shape) -> int:
     return math.prod(int(side.max()) for side in sides)
 
 
-def _check_fits(shape: Shape, edges: Shape, halo: Shape, each: float, memory: float, what: str) -> None:
-    needed = PROCESS + each * _largest(shape, edges, halo)
+def _check_fits(
+    shape: Shape,
+    edges: Shape,
+    halo: Shape,
+    each: float,
+    memory: float,
+    what: str,
+    process: float = PROCESS,
+) -> None:
+    needed = process + each * _largest(shape, edges, halo)
     if needed > memory:
         raise InputError(
             f"{what} need {needed / 1e9:.1f} GB of memory, {memory / 1e9:.1f} GB may be taken: close other "

@@ -26,6 +26,8 @@ from zoo.blocks.merge import (
     unread_in,
     write_block,
 )
+from zoo.blocks.nuclei import NUCLEI, join_block, paint_block
+from zoo.blocks.slices import DETECTIONS, detect_block, measure_slices
 from zoo.data.boxes import Shape
 from zoo.data.ngff import import_zarr, is_omezarr, read_attributes
 from zoo.data.omezarr import add_labels, create, fill, pyramid
@@ -77,7 +79,7 @@ class Report:
 
 
 def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, int] = (1, 1)) -> Report:
-    """Map, mark and label the blocks of a share.
+    """Map, mark and label the blocks of a share; of an ensemble: detect, join over z and paint.
 
     Parameters
     ----------
@@ -99,7 +101,6 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
     own = share_of(len(blocks), share)
     looked = sorted({k for number in own for k in blocks.touching(job.around(blocks[number]))})
     seen = [job.around(blocks[number]) for number in looked]
-    names = list(job.entry.needs.values())
 
     def do(step: str, work: Work, numbers: Sequence[int]) -> None:
         for outcome in follow(step, len(numbers), engine(work, numbers)):
@@ -107,8 +108,19 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
             if outcome.fault:
                 report.failed.append(f"{_frame(job)}{step} {outcome.number}: {outcome.fault}")
 
-    do(LEVELS, partial(_levels, job, names), range(len(names)))
+    names = list(job.entry.needs.values())
+    by_slices = "ensemble" in job.entry.needs
+    do(
+        LEVELS,
+        partial(_levels_of_slices, job) if by_slices else partial(_levels, job, names),
+        range(len(names)),
+    )
     if report.failed:  # all else needs them
+        return report
+    if by_slices:
+        do(DETECTIONS, partial(detect_block, job), sorted({k for box in seen for k in blocks.touching(box)}))
+        do(NUCLEI, partial(join_block, job), looked)
+        do("labels", partial(paint_block, job), own)
         return report
     needed, before = [], 0
     for name in names:
@@ -128,6 +140,10 @@ def _frame(job: Job) -> str:
 
 def _levels(job: Job, names: Sequence[str], number: int) -> list[str]:
     return measure_levels(job, names[number])
+
+
+def _levels_of_slices(job: Job, number: int) -> list[str]:
+    return measure_slices(job)
 
 
 def _map(job: Job, names: Sequence[str], number: int) -> list[str]:

@@ -87,6 +87,15 @@ class Store:
         with np.load(path, allow_pickle=False) as held:
             return dict(held)
 
+    def made(self, step: str, number: int, make: Callable[[], object]) -> dict[str, np.ndarray]:
+        """Read a table; where nobody made it, or it is torn, it is made first."""
+        table = self.table(step, number)
+        if table is None:
+            make()
+            table = self.table(step, number)
+        assert table is not None, f"{step} {number} is gone"
+        return table
+
     def forget(self, step: str) -> None:
         """Remove the marks of a step."""
         shutil.rmtree(self.path / "done" / step, ignore_errors=True)

@@ -160,12 +160,13 @@ def check_options(entry: Entry, blocks: Blocks, overwrite: bool) -> None:
     InputError
         Naming the first of them.
     """
-    if not {"nsn", "ndn"} <= entry.needs.keys():
+    by_slices = "ensemble" in entry.needs
+    if not by_slices and not {"nsn", "ndn"} <= entry.needs.keys():
         raise InputError(
             f"{entry.name} works on images that fit into the memory: give a folder as --out, or take qcanet"
         )
     context = click.get_current_context()
-    for option in _WHOLE_ONLY:
+    for option in (*_WHOLE_ONLY, "diameter") if by_slices else _WHOLE_ONLY:
         if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
             raise InputError(
                 f"--{option.replace('_', '-')} is for images that fit into the memory: leave it out, or "

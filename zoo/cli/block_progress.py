@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from zoo.blocks.engine import Outcome
-from zoo.blocks.plan import Plan, labelling_seconds
+from zoo.blocks.nuclei import NUCLEI
+from zoo.blocks.plan import LABELLING_SPEED, Plan, labelling_seconds
 from zoo.blocks.run import LEVELS, MAPS
+from zoo.blocks.slices import DETECTIONS
 from zoo.blocks.view import View
 from zoo.data.boxes import Shape, size
 from zoo.recipe import Recipe
 from zoo.wording import lasting
 
+DETECTORS_VOXEL = 4e-5  # seconds a voxel of a block with its halo; ours: four detectors on two cores
 LOG_EVERY = 30.0  # seconds between two lines where there is no terminal
 VOXEL = 5e-8  # seconds a working voxel of a network, times the square of its width; ours: that of two cores
 
@@ -97,7 +100,7 @@ def expected_seconds(
     Parameters
     ----------
     shape, plan, views
-        What is cut, how, and what the networks see.
+        What is cut, how, and what the networks see; no views where detectors look at slices.
     frames
         Of a series.
     merge, apart
@@ -112,6 +115,10 @@ def expected_seconds(
     writing = {"writing": 0.1 * labelling * frames}
     if merge:
         return writing
+    if not views:
+        looked = DETECTORS_VOXEL * labelling / LABELLING_SPEED * frames
+        seconds = {LEVELS: 0.01 * looked, DETECTIONS: looked, NUCLEI: 0.1 * looked, "labels": 0.05 * looked}
+        return seconds if apart else seconds | writing
     seconds = {"markers": 0.4 * labelling * frames, "labels": 0.6 * labelling * frames}
     for name, (view, recipe) in views.items():
         speed = VOXEL * recipe.base**2 * frames

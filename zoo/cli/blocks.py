@@ -16,7 +16,7 @@ from rich.console import Console
 
 from zoo.blocks.engine import here, stop_on_full_disk
 from zoo.blocks.job import Job, load_networks, read_runs
-from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds
+from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds, plan_slices
 from zoo.blocks.run import LEVELS, Engine, Follow, Report, make_arrays, merge_blocks, missing, segment_blocks
 from zoo.blocks.store import PLAN, open_store, read_plan
 from zoo.blocks.view import View
@@ -36,7 +36,7 @@ from zoo.forecast import SHARE, bytes_free
 from zoo.recipe import Recipe
 from zoo.segment import Network
 from zoo.train.runs import Run
-from zoo.weights import choose_threshold, describe_weights, find_runs
+from zoo.weights import choose_threshold, describe_weights, find_runs, parts_of
 from zoo.wording import counted, lasting
 
 
@@ -65,26 +65,37 @@ def predict_blocks(
     tell_weights(entry, weights, console)
     chosen = _absolute(entry, weights)
     runs = read_runs(entry.name, chosen)
-    for run in runs.values():
-        run.check_best()
-    views = _views(volume, um, runs, diameter)
+    parts = {name: parts_of(run) for name, run in runs.items()}
+    views = {} if "ensemble" in entry.needs else _views(volume, um, runs, diameter)
     plan = _plan(volume, um, views, blocks, None if overwrite else places.home)
     if blocks.plan:
-        _tell(volume, um, plan, views, load_networks(entry.name, chosen))
+        _tell(volume, um, plan, views, load_networks(entry.name, chosen) if views else {})
         return
     settings = {"threshold": choose_threshold(entry, weights, threshold), "diameter": diameter}
     if min_volume is None:
-        seen = runs[entry.needs["nsn"]].settings.get("objects")
-        min_volume = (
-            entry.subject.min_volume / (1.0 if diameter is None else magnification(diameter, seen)) ** 3
-        )
+        min_volume = entry.subject.min_volume
+        if diameter is not None:
+            min_volume /= magnification(diameter, runs[entry.needs["nsn"]].settings.get("objects")) ** 3
+    if volume.shape[0] == 1:
+        min_volume = 0.0  # a slice has no volume to speak of
     if overwrite:
         begin_anew(places)
     try:
         with removed_if_empty(places.home, blocks), locked(places.home, blocks.shard is not None):
             begun = any(places.home.glob(f"[!.]*/{PLAN}"))
             jobs = _jobs(
-                entry, volume, um, chosen, settings, plan, blocks, views, places.home, channel, deterministic
+                entry,
+                volume,
+                um,
+                chosen,
+                parts,
+                settings,
+                plan,
+                blocks,
+                views,
+                places.home,
+                channel,
+                deterministic,
             )
             if begun:
                 _tell_done(jobs, places.home, console)
@@ -195,6 +206,8 @@ def _plan(
         wanted = told.block if blocks.block is None else _within(blocks.block, volume)
         if wanted == told.block and (free or told.memory <= memory):
             return told
+    if not views:
+        return plan_slices(volume.shape, um, memory, blocks.block, workers(blocks.dask))
     return make_plan(volume.shape, um, views, memory, blocks.block, workers(blocks.dask))
 
 
@@ -225,6 +238,7 @@ def _jobs(
     volume: Volume,
     um: Spacing,
     weights: tuple[str, ...],
+    parts: Mapping[str, Mapping[int, Run]],
     settings: Mapping[str, Any],
     plan: Plan,
     blocks: Blocks,
@@ -237,9 +251,8 @@ def _jobs(
 
     Of several shards that begin at once one is the first; the others cut as it did, whatever they have free.
     """
-    from zoo.train.runs import checksum, open_run
+    from zoo.train.runs import checksum
 
-    runs = find_runs(entry, weights).items()
     told = {
         "image": str(volume.source.resolve()),
         "shape": volume.shape,
@@ -249,7 +262,11 @@ def _jobs(
         "spacing": um,
         "model": entry.name,
         **describe_weights(entry, weights),
-        **{f"checksum of {name}": checksum(open_run(run).best) for name, run in runs},
+        **{
+            f"checksum of {name}" + (f" member {n}" if n else ""): checksum(run.best)
+            for name, own in parts.items()
+            for n, run in own.items()
+        },
         **settings,
         **({"deterministic": True} if deterministic else {}),  # all of it, or the record would not be true
     }
@@ -335,10 +352,14 @@ def _tell(
     views: Mapping[str, tuple[View, Recipe]],
     networks: Mapping[str, Network],
 ) -> None:
-    """Print a plan, and about how long it takes here, by a window of each network that is timed."""
+    """Print a plan, and about how long it takes: here, by a window of each network that is timed."""
     for line in describe(volume.shape, plan, views):
         click.echo(line)
-    seconds = volume.times * (labelling_seconds(volume.shape, plan) + network_seconds(plan, views, networks))
+    if views:
+        seconds = labelling_seconds(volume.shape, plan) + network_seconds(plan, views, networks)
+    else:
+        seconds = sum(expected_seconds(volume.shape, plan, views, 1, merge=False, apart=False).values())
+    seconds *= volume.times
     click.echo(f"time: about {lasting(seconds)} with one worker here")
 
 

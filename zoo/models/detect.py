@@ -62,7 +62,11 @@ class Detector:
         return self.detect_slices(scaled, range(len(scaled)), image.shape[1:])
 
     def detect_slices(
-        self, scaled: np.ndarray, chosen: Sequence[int], shape: tuple[int, int] | None = None
+        self,
+        scaled: np.ndarray,
+        chosen: Sequence[int],
+        shape: tuple[int, int] | None = None,
+        part: tuple[tuple[int, int], tuple[int, int]] | None = None,
     ) -> list[Detections]:
         """Find the objects of some slices of a volume on the detector's grid.
 
@@ -74,24 +78,28 @@ class Detector:
             Indices of the slices.
         shape
             Of the slices that the detections are painted on, (y, x); ``None`` for the detector's grid.
+        part
+            Where larger slices are seen in part: the first pixel (y, x) of the part, and the shape of the
+            whole on the detector's grid; `shape` is the whole's then.
         """
         found: list[Detections] = []
         shape = shape or scaled.shape[1:]
-        scale = np.tile(np.divide(shape, scaled.shape[1:]), 2)
+        corner, whole = part or ((0, 0), scaled.shape[1:])
+        scale = np.tile(np.divide(shape, whole), 2)
         padded = fit(scaled, self.recipe.multiple)
         for first in range(0, len(chosen), AT_ONCE):
-            part = list(chosen[first : first + AT_ONCE])
+            some = list(chosen[first : first + AT_ONCE])
             # each other number of slices would be traced anew: a few are worth it only where they are all
-            size = AT_ONCE if len(chosen) > AT_ONCE else 1 << (len(part) - 1).bit_length()
-            filled = part + part[-1:] * (size - len(part))
+            size = AT_ONCE if len(chosen) > AT_ONCE else 1 << (len(some) - 1).bit_length()
+            filled = some + some[-1:] * (size - len(some))
             images = np.stack([with_context(padded, z, self.recipe) for z in filled])
             out = {k: v.numpy() for k, v in self.forward(tf.constant(np.moveaxis(images, 1, -1))).items()}
-            for i in range(len(part)):
+            for i in range(len(some)):
                 sure = out["scores"][i, : out["counts"][i]] >= self.recipe.score
                 boxes, masks, scores = (
                     out[name][i, : len(sure)][sure] for name in ("boxes", "masks", "scores")
                 )
-                found.append(_paste(boxes * scale, masks, scores, shape))
+                found.append(_paste((boxes + np.tile(corner, 2)) * scale, masks, scores, shape))
         return found
 
 

@@ -5,15 +5,19 @@ import pytest
 
 from zoo import registry
 from zoo.blocks.plan import (
+    DETECTORS,
     HALO_UM,
     LABELLING,
     LONGEST,
     PROCESS,
+    SLICES_HALO_UM,
+    WIDEST,
     Plan,
     cheapest,
     describe,
     labelling_seconds,
     make_plan,
+    plan_slices,
 )
 from zoo.blocks.view import View
 from zoo.cli.blocks import plan_of
@@ -169,3 +173,24 @@ def test_what_is_looked_at_is_counted_by_hand():
     assert lines[4] == "disk meanwhile: up to 224 kB, compressed to less"  # 14 bytes a voxel
     twice = labelling_seconds((20, 20, 40), plan) / labelling_seconds((20, 20, 20), plan)
     assert twice == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "depth"), [(40, SHAPE[0]), (8, SHAPE[0]), (3.0, 64)], ids=["plenty", "enough", "z is cut"]
+)
+def test_slices_are_cut_in_z_only_where_the_memory_asks_for_it(gigabytes, depth):
+    plan = plan_slices(SHAPE, UM, gigabytes * 1e9)
+    assert plan.block[0] == depth
+    assert max(plan.block[1:]) <= WIDEST
+    assert plan.halo == tuple(math.ceil(SLICES_HALO_UM / um) for um in UM)
+    most = LABELLING * looked_at(SHAPE, plan.block, plan.halo)[1]
+    assert plan.memory == int(DETECTORS + most) <= gigabytes * 1e9
+    assert plan.windows == {}
+
+
+def test_blocks_of_slices_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match=r"blocks need 2\.9 GB of memory, 2\.6 GB may be taken"):
+        plan_slices(SHAPE, UM, 2.6e9)
+    with pytest.raises(InputError, match=r"blocks of 200 x 500 x 500 voxels need"):
+        plan_slices(SHAPE, UM, 4e9, (300, 500, 500))
+    assert plan_slices(SHAPE, UM, 9e9, (300, 100, 100)).block == (200, 100, 100)
