@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,13 +258,26 @@ def _cluster(
 
 
 def _is_one_object(detections: Detections) -> bool:
-    """Tell whether the centroid of each detection lies in the masks of all others."""
-    centres = np.rint(detections.centroids([1.0] * detections.starts.shape[1])).astype(int)
+    """Tell whether the centroid of each detection lies in the masks of all others.
+
+    One that lies between voxels lies in each of them; whole numbers tell it from one beside, at any place.
+    """
+    counts = np.array([[np.count_nonzero(mask)] for mask in detections.masks])
+    sums = np.array([np.argwhere(mask).sum(axis=0) for mask in detections.masks])
+    halves = (2 * sums + counts) // (2 * counts), -((counts - 2 * sums) // (2 * counts))
+    sides = product((True, False), repeat=sums.shape[1])
+    near = [np.where(side, *halves) + detections.starts for side in sides]
     for start, mask in zip(detections.starts, detections.masks, strict=True):
-        inner = centres - start
-        if not ((inner >= 0) & (inner < mask.shape)).all() or not mask[tuple(inner.T)].all():
+        if not np.any([_holds(mask, centres - start) for centres in near], axis=0).all():
             return False
     return True
+
+
+def _holds(mask: Mask, places: Ints) -> Mask:
+    """Tell which places, (N, D) voxels, are in a mask."""
+    inside: Mask = np.all((places >= 0) & (places < mask.shape), axis=1)
+    inside[inside] = mask[tuple(places[inside].T)]
+    return inside
 
 
 def _best_of_members(labels: Ints, pool: _Pool) -> Ints:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.cluster.hierarchy import ward
@@ -50,7 +50,16 @@ def test_the_order_of_detectors_and_detections_changes_nothing_in_3d(group, seed
     assert_same(found, other)
 
 
+# a centroid between two voxels, of which only one is in the other mask
+BETWEEN = [
+    Detections(np.array([[0, 0, 0]]), (np.ones((1, 1, width), bool),), np.array([0.25], np.float32))
+    for width in (1, 2)
+]
+
+
 @given(members(), st.tuples(*[st.integers(0, 3)] * 3), st.sampled_from([0.5, 1.0, 2.0]))
+@example(BETWEEN, (0, 0, 1), 1.0)
+@example(BETWEEN, (0, 0, 2), 0.5)
 def test_neither_place_nor_unit_changes_the_vote(group, shift, unit):
     moved = [replace(part, starts=part.starts + shift) for part in group]
     found, other = fuse(group, (1, 1, 1)), fuse(moved, (unit, unit, unit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -148,17 +149,29 @@ def _detect(
     _, rows, columns = job.around(box)
     z = slice(max(box[0].start - half, 0), min(box[0].stop + half, shape[0]))
     y, x = (
-        slice(
-            int(side.start * new / old) // recipe.multiple * recipe.multiple,
-            min(-(-int(np.ceil(side.stop * new / old)) // recipe.multiple) * recipe.multiple, new),
+        _part(side, edge + 2 * halo, old, new, recipe.multiple)
+        for side, edge, halo, old, new in zip(
+            (rows, columns), job.block[1:], job.halo[1:], job.volume.shape[1:], shape[1:], strict=True
         )
-        for side, new, old in zip((rows, columns), shape[1:], job.volume.shape[1:], strict=True)
     )
     image = scaled(resample_box(reader, job.volume.shape, shape, (z, y, x)), *levels)
     chosen = range(box[0].start - z.start, box[0].stop - z.start)
     return detector.detect_slices(
         image, chosen, job.volume.shape[1:], part=((y.start, x.start), (shape[1], shape[2]))
     )
+
+
+def _part(side: slice, largest: int, old: int, new: int, multiple: int) -> slice:
+    """Return the pixels of an axis that a window is seen with.
+
+    All windows get as many, or a detector would be traced anew for each; they begin at whole ones of what the
+    pyramid divides, so that anchors lie where they lie in the whole.
+    """
+    whole = math.ceil(new / multiple) * multiple
+    most = max(min(largest, old), side.stop - side.start)
+    edge = min((math.ceil(most * new / old / multiple) + 1) * multiple, whole)
+    start = min(int(side.start * new / old) // multiple * multiple, whole - edge)
+    return slice(start, min(start + edge, new))
 
 
 def _pixels(job: Job, recipe: DetectorRecipe) -> Shape:
