@@ -46,7 +46,7 @@ def import_zarr() -> Any:
         import zarr
     except ModuleNotFoundError as fault:
         raise InputError(
-            f"OME-Zarr and TIFF by boxes need {fault.name}: pip install 'cellzoo[zarr]'"
+            f"OME-Zarr, and TIFFs that are read part by part, need {fault.name}: pip install 'cellzoo[zarr]'"
         ) from None
     return zarr
 

@@ -16,10 +16,10 @@ def doctor() -> None:
     from zoo.provenance import versions
     from zoo.train import device
 
-    device.configure()
     for name, version in versions().items():
         click.echo(f"{name} {version}")
-    found = device.gpus()
+    device.configure()
+    found = device.gpus()  # loads TensorFlow, which takes seconds
     click.echo(f"CPU cores: {os.cpu_count()}")
     for gpu in found:
         capability = ".".join(map(str, gpu.capability)) if gpu.capability else "unknown"

@@ -187,10 +187,10 @@ def labelling(
 
 
 def tell_weights(entry: Entry, given: Sequence[str], console: Console) -> None:
-    """Say which weights are taken where the user named none."""
+    """Say which weights are taken, unless the user named all of them."""
     from zoo.weights import describe_weights
 
-    if not given:
+    if len(given) < len(entry.networks):
         for part, where in describe_weights(entry, given).items():
             console.print(f"{part}: {where}")
 

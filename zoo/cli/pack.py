@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import PATH
+from zoo.cli.options import PATH, make_console
 from zoo.errors import InputError
+from zoo.wording import sized
 
 
 @click.command()
@@ -21,4 +22,7 @@ def pack(run: Path, out: Path, card: Path | None) -> None:
 
     if card is not None and not card.is_file():
         raise InputError(f"there is no file {card}: give a Markdown file as --card, or leave it out")
-    click.echo(packing.pack(runs.open_run(run), out, card))
+    made = packing.pack(runs.open_run(run), out, card)
+    click.echo(made)
+    whole = sum(path.stat().st_size for path in made.iterdir())
+    make_console().print(f"{sized(whole)}, its weights in half precision: --weights takes the folder")
