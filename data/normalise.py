@@ -88,7 +88,7 @@ def correct_attenuation(image: np.ndarray, strength: float = 1.0) -> np.ndarray:
     slope, _ = np.polyfit(depth[lit], np.log(signal[lit]), 1)
     gain = np.exp(-strength * min(slope, 0.0) * depth).astype(np.float32)[:, None, None]
     floor = background.astype(np.float32)[:, None, None]
-    return floor + (image - floor) * gain
+    return image + (image - floor) * (gain - 1)  # a gain of 1 leaves a slice as it is, to the last bit
 
 
 def correct_bleaching(frames: np.ndarray) -> np.ndarray:
