@@ -36,7 +36,7 @@ class Fake:
     def __call__(self, images, image_shape, training):
         self.traced.append((tuple(images.shape), image_shape, training))
         tf.py_function(lambda batch: self.seen.append(batch.numpy()), [images], [])
-        size = len(images)
+        size = images.shape[0]
         scores = tf.repeat(images[:, :1, 0, images.shape[-1] // 2], len(self.masks), 1)
         if self.scores is not None:
             scores = np.tile(self.scores, (size, 1))
