@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from zoo import progress
 from zoo.errors import InputError
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -131,7 +132,7 @@ def blend(
     tiles = windows(image.shape, window, overlap)
     results = _each(image, predict, tiles) if in_flight == 1 else _ahead(image, predict, tiles, in_flight)
     with closing(results):
-        for number, at in enumerate(tiles, start=1):
+        for number, at in enumerate(progress.parts(tiles), start=1):
             try:
                 total[at] += next(results) * weight
             except InputError as fault:

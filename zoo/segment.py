@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import forecast, registry
+from zoo import forecast, progress, registry
 from zoo.data.movies import unfit
 from zoo.data.resample import resample
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
@@ -218,6 +218,7 @@ def segment(
         seen = layers[entry.name]
         return Segmentation(labels, {f"{entry.name} (probability)": seen}, probability=seen)
     nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
+    progress.stage("nuclei")
     if unmarked == "vote":  # in the networks' eyes, in which all nuclei are of the size trained on
         labels = split_by_vote(masks.pop(nsn), layers[ndn], shown[nsn])
     else:
@@ -248,6 +249,7 @@ def _maps(
     predict = _predict_mirrored if flips else predict_probability
     # the last one first: the NDN's padding is the wider, so it comes while no map of the other is held
     for name in reversed(list(shown)):
+        progress.stage(name)
         probability = predict(networks[name], image, shown[name], *how)
         centres = registry.get(name).task == "centres"
         if not (centres and entry.needs and unmarked == "vote"):
@@ -276,6 +278,7 @@ def _by_vote(
     from zoo.vote import missing_members, vote
 
     voted = vote(ensemble.model, image, spacing, threshold)
+    progress.stage("joining slices")
     labels = join([fused.detections for fused in voted.fused], image.shape)
     notes = missing_members(ensemble.recipe, ensemble.model) + voted.notes
     if len(image) == 1:

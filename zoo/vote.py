@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import progress
 from zoo.evaluate.ensemble_figures import vote_panels
 from zoo.fusion.detections import Detections, to_labels
 from zoo.fusion.ensemble import Fused, fuse
@@ -52,7 +53,11 @@ def vote(
     threshold
         A pixel belongs to an object where more than this share of the scores claims it.
     """
-    found = {name: detector.detect(image, spacing) for name, detector in members}
+    found = {}
+    for name, detector in members:
+        progress.stage(name)
+        found[name] = detector.detect(image, spacing)
+    progress.stage("vote")
     fused, probability = agree(list(found.values()), image.shape, spacing, threshold)
     full = max(range(len(image)), key=lambda z: len(fused[z].detections))
     return Vote(fused, probability, _panels(image, full, found, fused[full]), _notes(members, found))
@@ -79,7 +84,10 @@ def agree(
     probability : (Z, Y, X) float32
         As of `Vote`.
     """
-    fused = [fuse([slices[z] for slices in found], spacing[1:], threshold=threshold) for z in range(shape[0])]
+    fused = [
+        fuse([slices[z] for slices in found], spacing[1:], threshold=threshold)
+        for z in progress.parts(range(shape[0]))
+    ]
     probability = np.zeros(tuple(shape), np.float32)
     for plane, result in zip(probability, fused, strict=True):
         for box, share, mask in zip(

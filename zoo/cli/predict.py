@@ -336,9 +336,7 @@ def _cases(
     console: Console,
 ) -> Iterator[Case]:
     """Segment and write images one after the other; those that cannot be read go to the faults."""
-    from rich.markup import escape
-    from rich.progress import track
-
+    from zoo.cli.image_bar import image_bar
     from zoo.movie_results import MovieTarget, write_movie
     from zoo.results import write_results
     from zoo.track_results import TrackedTarget, write_tracked
@@ -350,24 +348,23 @@ def _cases(
             faults[path] = str(fault)
             continue
         networks()  # faults of the weights are not those of an image
-        name = escape(path.name)
-        watched = partial(track, description=name, console=console, disable=not console.is_terminal)
         try:
-            segment = segmenter(opened)
-            if isinstance(target, MovieTarget):
-                written = write_movie(opened.stack, opened.um, segment, target, watched)
-            elif isinstance(target, TrackedTarget):
-                written = write_tracked(opened.stack, opened.um, segment, target, watched)
-            else:
-                written = write_results(opened.stack, opened.um, segment, target, watched)
-            told: set[str] = set()
-            for case in written:
-                console.print(f"{case.name}: {case.count(len(case.nuclei))}")
-                for note in case.notes:
-                    if note not in told:  # most are of all frames
-                        console.print(f"{case.name}: {note}")
-                told.update(case.notes)
-                yield replace(case, notes=(*case.notes, *_doubt(opened)))
+            with image_bar(console, path.name) as bar:
+                segment = bar.watched(segmenter(opened))
+                if isinstance(target, MovieTarget):
+                    written = write_movie(opened.stack, opened.um, segment, target, bar.frames)
+                elif isinstance(target, TrackedTarget):
+                    written = write_tracked(opened.stack, opened.um, segment, target, bar.frames)
+                else:
+                    written = write_results(opened.stack, opened.um, segment, target, bar.frames)
+                told: set[str] = set()
+                for case in written:
+                    console.print(f"{case.name}: {case.count(len(case.nuclei))}")
+                    for note in case.notes:
+                        if note not in told:  # most are of all frames
+                            console.print(f"{case.name}: {note}")
+                    told.update(case.notes)
+                    yield replace(case, notes=(*case.notes, *_doubt(opened)))
         except InputError as fault:  # nothing of this image is written before all of it is done
             faults[path] = f"{path}: {fault}"
 

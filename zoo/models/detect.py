@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo import progress
 from zoo.data.crops import paste
 from zoo.fusion.detections import Detections, none_of
 from zoo.prepare import in_plane
@@ -87,7 +88,7 @@ class Detector:
         corner, whole = part or ((0, 0), scaled.shape[1:])
         scale = np.tile(np.divide(shape, whole), 2)
         padded = fit(scaled, self.recipe.multiple)
-        for first in range(0, len(chosen), AT_ONCE):
+        for first in progress.parts(range(0, len(chosen), AT_ONCE)):
             some = list(chosen[first : first + AT_ONCE])
             # each other number of slices would be traced anew: a few are worth it only where they are all
             size = AT_ONCE if len(chosen) > AT_ONCE else 1 << (len(some) - 1).bit_length()
