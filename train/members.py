@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
     runs.create(path, settings, overwrite=overwrite)
     for index, recipe in enumerate(recipes):
         own = {**settings, "recipe": recipe.to_dict(), "seed": settings["seed"] + index}
-        runs.create(_folder(path, index + 1), own, overwrite=False)
+        runs.create(folder_of(path, index + 1), own, overwrite=False)
     return ensemble
 
 
@@ -57,16 +58,35 @@ def open_members(ensemble: Run, numbers: Sequence[int] = ()) -> dict[int, Run]:
     for number in numbers:
         if not 1 <= number <= count:
             raise InputError(f"--member {number}: {ensemble.path} has members 1 to {count}")
-    return {n: runs.open_run(_folder(ensemble.path, n)) for n in (numbers or range(1, count + 1))}
+    return {n: runs.open_run(folder_of(ensemble.path, n)) for n in (numbers or range(1, count + 1))}
 
 
 def trained(ensemble: Run) -> dict[int, Run]:
-    """Open those members of an ensemble that have weights."""
+    """Open those members of an ensemble that have weights.
+
+    Raises
+    ------
+    InputError
+        Where an ensemble was packed, and these are not the members that were.
+    """
     numbers = range(1, len(ensemble.recipe.members) + 1)
     found = {
-        n: runs.open_run(_folder(ensemble.path, n)) for n in numbers if _folder(ensemble.path, n).is_dir()
+        n: runs.open_run(folder_of(ensemble.path, n)) for n in numbers if folder_of(ensemble.path, n).is_dir()
     }
-    return {n: run for n, run in found.items() if run.best.is_file()}
+    found = {n: run for n, run in found.items() if run.best.is_file()}
+    ensemble.check_version()
+    if ensemble.settings.get("sha256") not in (None, seal(found)):
+        raise InputError(
+            f"{ensemble.path} does not hold the members that were packed: they are damaged or were changed; "
+            "get the folder anew"
+        )
+    return found
+
+
+def seal(members: Mapping[int, Run]) -> str:
+    """Return the SHA-256 of what packed members tell of themselves: their numbers and their own SHA-256."""
+    told = "".join(f"{n} {run.settings.get('sha256')}\n" for n, run in sorted(members.items()))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def alike(members: dict[int, Run]) -> list[list[int]]:
@@ -77,5 +97,6 @@ def alike(members: dict[int, Run]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _folder(path: Path, number: int) -> Path:
+def folder_of(path: Path, number: int) -> Path:
+    """Return where a member of an ensemble lies, whose number counts from 1."""
     return path / f"member{number}"

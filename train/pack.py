@@ -7,11 +7,13 @@ import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.train.members import folder_of, seal, trained
 from zoo.train.runs import BEST, SETTINGS, THRESHOLD, Run, checksum
 from zoo.train.schedule import watched
 
@@ -27,7 +29,8 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
     Parameters
     ----------
     run
-        Of a network of Keras 3.
+        Of a network, or of an ensemble: then its members that have weights are packed, and its own
+        ``run.json`` holds their :func:`zoo.train.members.seal`.
     out
         Folder to make.
     card
@@ -42,25 +45,23 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
     ------
     InputError
         Where the run has no weights, they are damaged or do not fit half precision; where the folder exists
-        or cannot be written; for a detector.
+        or cannot be written.
     """
-    if run.entry.keras != "keras":
-        raise InputError(f"{run.path} holds a detector, which cannot be packed: share the run folder itself")
-    run.check_best()
+    members = trained(run) if getattr(run.recipe, "members", ()) else None
+    if members == {}:
+        raise InputError(f"no member of {run.path} has weights yet: train one for an epoch at least")
     if out.exists():
         raise InputError(f"{out} exists: choose another --out")
     hidden = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
     try:
         hidden.mkdir(parents=True)
-        _halve(run.best, hidden / BEST)
-        settings = {**run.settings, "sha256": checksum(hidden / BEST)}
-        settings.setdefault("best", max(reversed(run.history()), key=watched, default={}))
-        if "data" in settings:
-            settings["data"] = "/".join(Path(settings["data"]).parts[-2:])
-        (hidden / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        for name, source in ((THRESHOLD, run.path / THRESHOLD), (CARD, card)):
-            if source is not None and source.is_file():
-                shutil.copyfile(source, hidden / name)
+        if members is None:
+            _pack_one(run, hidden)
+        else:
+            made = {n: _pack_one(member, folder_of(hidden, n)) for n, member in members.items()}
+            _write(hidden, {**run.settings, "sha256": seal(made)})
+        if card is not None:
+            shutil.copyfile(card, hidden / CARD)
         os.rename(hidden, out)
     except OSError as fault:
         raise InputError(
@@ -69,6 +70,25 @@ def pack(run: Run, out: Path, card: Path | None = None) -> Path:
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return out
+
+
+def _pack_one(run: Run, folder: Path) -> Run:
+    run.check_best()
+    folder.mkdir(exist_ok=True)
+    _halve(run.best, folder / BEST)
+    settings = {**run.settings, "sha256": checksum(folder / BEST)}
+    settings.setdefault("best", max(reversed(run.history()), key=watched, default={}))
+    if (run.path / THRESHOLD).is_file():
+        shutil.copyfile(run.path / THRESHOLD, folder / THRESHOLD)
+    return _write(folder, settings)
+
+
+def _write(folder: Path, settings: dict[str, Any]) -> Run:
+    """Write settings, without the place where the data lay."""
+    if "data" in settings:
+        settings["data"] = "/".join(Path(settings["data"]).parts[-2:])
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    return Run(folder, settings)
 
 
 def _halve(source: Path, target: Path) -> None:

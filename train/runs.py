@@ -70,16 +70,26 @@ class Run:
         """
         if not self.best.is_file():
             raise InputError(f"{self.path} holds no weights yet ({BEST}): train it for an epoch at least")
-        if self.path.parent == PRETRAINED and self.settings.get("sha256") != self.entry.pretrained:
-            raise InputError(
-                f"{self.path} does not hold the weights that came with this version: install cellzoo anew"
-            )
+        self.check_version()
         if self.settings.get("sha256") not in (None, checksum(self.best)):
             raise InputError(
                 f"{self.best} is not what was packed, its SHA-256 differs: it is damaged or was changed; "
                 "get the folder anew"
             )
         check_arrays(self.best)
+
+    def check_version(self) -> None:
+        """Refuse what lies where the package's weights are, and is not what the registry says.
+
+        Raises
+        ------
+        InputError
+            Where the SHA-256 that the settings tell is another one.
+        """
+        if self.path.parent == PRETRAINED and self.settings.get("sha256") != self.entry.pretrained:
+            raise InputError(
+                f"{self.path} does not hold the weights that came with this version: install cellzoo anew"
+            )
 
     @property
     def threshold(self) -> float:

@@ -198,6 +198,11 @@ _MEMBERS = (
     {"backbone": 34, "width": 0.5, "anchor": 4.0},
     {"backbone": 26, "width": 0.375, "context": 0},
 )
+_COMPACT_MEMBERS: tuple[dict[str, float], ...] = (
+    {},
+    {"backbone": 10, "width": 0.375},
+    {"backbone": 10, "pixel_um": 0.64, "patch": 160},
+)
 _PAPER_MEMBERS = tuple(
     {"backbone": backbone, "anchor": anchor, "scales": scales}
     for backbone in (50, 101)
@@ -236,6 +241,7 @@ register(
         keras="tf_keras",
         recipes={
             "default": DetectorRecipe(members=_MEMBERS),
+            "compact": DetectorRecipe(members=_COMPACT_MEMBERS, width=0.25, filters=32),
             "paper": DetectorRecipe(
                 members=_PAPER_MEMBERS,
                 bootstrap=False,

@@ -1,11 +1,16 @@
 import json
+import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from small_runs import make_run
 
+from zoo import registry
 from zoo.errors import InputError
+from zoo.recipe import change
+from zoo.train.members import create, trained
 from zoo.train.pack import pack
 from zoo.train.runs import checksum, open_run
 
@@ -87,9 +92,52 @@ def test_numbers_too_large_for_half_precision_are_refused(run, tmp_path):
 def test_what_cannot_be_packed(run, tmp_path):
     with pytest.raises(InputError, match=r"run exists: choose another --out"):
         pack(run, run.path)
-    detector = make_run(tmp_path / "detector", "mrcnn_ensemble")
-    with pytest.raises(InputError, match=r"detector holds a detector, which cannot be packed"):
-        pack(detector, tmp_path / "packed")
     run.best.unlink()
     with pytest.raises(InputError, match=r"run holds no weights yet"):
         pack(run, tmp_path / "packed")
+
+
+@pytest.fixture
+def ensemble(tmp_path):
+    """Three members, of which the second has no weights."""
+    entry = registry.get("mrcnn_ensemble")
+    recipe = replace(change(entry.recipes["default"], entry.tiny), members=({}, {"backbone": 10}, {}))
+    settings = {"entry": entry.name, "recipe": recipe.to_dict(), "seed": 0, "data": "/home/me/sets/train"}
+    made = create(tmp_path / "ensemble", settings, overwrite=False)
+    for n in (1, 3):
+        member = make_run(tmp_path / f"made{n}", entry.name)
+        shutil.copyfile(member.best, made.path / f"member{n}" / "best.weights.h5")
+    return made
+
+
+def test_an_ensemble_is_packed_with_the_members_that_have_weights(ensemble, tmp_path):
+    from zoo.train.detector import rebuild
+
+    packed = open_run(pack(ensemble, tmp_path / "packed"))
+    assert packed.settings["data"] == "sets/train"
+    members = trained(packed)
+    assert list(members) == [1, 3]
+    for n, member in members.items():
+        assert member.settings["sha256"] == checksum(member.best)
+        before = rebuild(trained(ensemble)[n]).model.get_weights()
+        for old, new in zip(before, rebuild(member).model.get_weights(), strict=True):
+            assert new.dtype == old.dtype
+            np.testing.assert_array_equal(new, old.astype(np.float16))
+        assert not list(member.path.glob("last*"))
+
+
+def test_members_that_were_not_packed_together_are_refused(ensemble, tmp_path):
+    packed = open_run(pack(ensemble, tmp_path / "packed"))
+    shutil.rmtree(packed.path / "member3")
+    with pytest.raises(InputError, match="does not hold the members that were packed"):
+        trained(packed)
+    with pytest.raises(InputError, match="does not hold the members that were packed"):
+        pack(packed, tmp_path / "again")
+
+
+def test_an_ensemble_without_weights_is_not_packed(ensemble, tmp_path):
+    for n in (1, 3):
+        (ensemble.path / f"member{n}" / "best.weights.h5").unlink()
+    with pytest.raises(InputError, match=r"no member of .*ensemble has weights yet"):
+        pack(ensemble, tmp_path / "packed")
+    assert not list(tmp_path.glob("*packed*"))
