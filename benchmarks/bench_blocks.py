@@ -4,7 +4,8 @@ python benchmarks/bench_blocks.py [--edges 128,256,512] [--memory 4GB] [--worker
 
 Each volume is a synthetic tissue, cubes of 0.5 um (made once in DIR); each run is a process of its own, with
 one thread for the networks. What a volume of 32³ takes, mostly the start of Python and TensorFlow, is
-taken off for the exponents. Peak memory is the largest resident set of the processes, by the system's count.
+taken off for the exponents. Peak memory is the largest sum of the resident sets of its processes, looked at
+five times a second, or what the system counted as the largest of one of them where that is more.
 """
 
 from __future__ import annotations
@@ -94,15 +95,16 @@ def predict(folder: Path, edge: int, options: list[str]) -> Cost:
 
 def measured(command: list[str]) -> Cost:
     """Run a command, and measure it and its children."""
-    peaks: dict[int, float] = {}
+    peak = 0.0
     begun = time.perf_counter()
     process = subprocess.Popen(command, env=os.environ | ONE_THREAD, stderr=subprocess.PIPE, text=True)
     ended = threading.Event()
 
     def watch() -> None:
+        nonlocal peak
         while not ended.wait(0.2):
-            for pid in family(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0), high_water(pid))
+            held = [memory(pid) for pid in family(process.pid)]
+            peak = max(peak, sum(now for now, _ in held), *(most for _, most in held))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -115,7 +117,7 @@ def measured(command: list[str]) -> Cost:
     if status:
         raise SystemExit(said)
     wall = time.perf_counter() - begun
-    return Cost(wall, usage.ru_utime + usage.ru_stime, sum(sorted(peaks.values())) / 1e6)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak / 1e6)
 
 
 def family(pid: int) -> list[int]:
@@ -125,13 +127,14 @@ def family(pid: int) -> list[int]:
         return []
 
 
-def high_water(pid: int) -> float:
-    """Return the largest resident set that a process had, in bytes."""
+def memory(pid: int) -> tuple[float, float]:
+    """Return the resident set of a process and the largest that it had, in bytes."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        return 0.0
+    except OSError:
+        return 0.0, 0.0
+    told = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return float(told.get("VmRSS", 0)) * 1024, float(told.get("VmHWM", 0)) * 1024
 
 
 if __name__ == "__main__":

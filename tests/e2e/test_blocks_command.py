@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from block_commands import ALL, RECORD, UM, check_refused, make_image, run, writ
 from zoo import registry
 from zoo.blocks import run as steps
 from zoo.blocks.audit import agreement
-from zoo.blocks.plan import HALO_UM, PROCESS
+from zoo.blocks.plan import HALO_UM, PROCESS, make_plan
 from zoo.data.volumes import open_volume
 from zoo.data.write import write_image
 from zoo.evaluate.overlap import count_overlap
@@ -228,6 +229,16 @@ def test_workers_of_dask_make_the_same_labels_of_an_array_of_numpy(tmp_path, fil
     assert ended.returncode == 0, ended.stderr
     assert "Dask dashboard: http://" in ended.stderr
     assert "Traceback" not in ended.stderr
+    np.testing.assert_array_equal(labels_of(tmp_path / "b.ome.zarr"), labels)
+
+
+def test_networks_in_a_process_of_their_own_make_the_same_labels(tmp_path, files, labels, monkeypatch):
+    def told(*given, **more):
+        return replace(make_plan(*given, **more), apart=10**10)  # a volume so small needs none
+
+    monkeypatch.setattr("zoo.cli.blocks.make_plan", told)
+    monkeypatch.setattr("zoo.blocks.job.load_networks", None)  # here nobody needs them
+    zoo(tmp_path, f"qcanet {files}/a.ome.zarr --out b.ome.zarr {CUT}")
     np.testing.assert_array_equal(labels_of(tmp_path / "b.ome.zarr"), labels)
 
 

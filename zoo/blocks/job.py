@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo import registry
 from zoo.blocks.grid import Grid
@@ -17,6 +17,7 @@ from zoo.data.io import Spacing
 from zoo.data.volumes import Volume
 from zoo.entry import Entry
 from zoo.familiar import rescaled
+from zoo.recipe import Recipe
 from zoo.segment import Network
 from zoo.weights import open_networks, open_runs
 
@@ -44,6 +45,10 @@ class Job:
         Edges of the windows of each network, (z, y, x) working voxels.
     room
         Voxels that a block with its halos may have, for the memory's sake.
+    apart
+        Bytes after which another process takes over from that of the networks; 0 where they have none.
+    deterministic
+        Whether they compute the same bits each time.
     threshold, diameter
         As of :func:`zoo.segment.segment`.
     time
@@ -60,6 +65,8 @@ class Job:
     windows: Mapping[str, Shape]
     room: int
     threshold: float
+    apart: int = 0
+    deterministic: bool = False
     diameter: float | None = None
     time: int | None = None
 
@@ -75,7 +82,7 @@ class Job:
 
     def network(self, name: str) -> Network:
         """Return a network, loaded once a process."""
-        return load_networks(self.name, self.weights)[name]
+        return load_networks(self.name, self.weights, self.deterministic)[name]
 
     def shown(self, name: str) -> Spacing:
         """Return the voxel size that a network is shown, (z, y, x) in um."""
@@ -84,9 +91,13 @@ class Job:
         objects = read_runs(self.name, self.weights)[name].settings.get("objects")
         return rescaled(self.spacing, self.diameter, objects)
 
+    def recipe(self, name: str) -> Recipe:
+        """Return the recipe that a network was trained by."""
+        return cast(Recipe, read_runs(self.name, self.weights)[name].recipe)
+
     def view(self, name: str) -> View:
         """Return the grid that a network sees."""
-        return View.of(self.volume.shape, self.shown(name), read_runs(self.name, self.weights)[name].recipe)
+        return View.of(self.volume.shape, self.shown(name), self.recipe(name))
 
     def all_windows(self, name: str) -> Grid:
         """Return all windows of a network, in scan order."""
@@ -122,6 +133,10 @@ def read_runs(name: str, weights: tuple[str, ...]) -> Mapping[str, Run]:
 
 
 @lru_cache(maxsize=2)
-def load_networks(name: str, weights: tuple[str, ...]) -> Mapping[str, Network]:
-    """Load the networks of a pipeline, once a process."""
+def load_networks(name: str, weights: tuple[str, ...], deterministic: bool = False) -> Mapping[str, Network]:
+    """Load the networks of a pipeline, once a process, and have them compute the same bits where asked."""
+    if deterministic:
+        from zoo.train.device import be_deterministic
+
+        be_deterministic(0)
     return open_networks(registry.get(name), weights)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from zoo.blocks.apart import apart, end
 from zoo.blocks.grid import Grid
 from zoo.blocks.job import Job
 from zoo.blocks.reader import Reader, Unreadable
@@ -147,7 +149,10 @@ def probability_in(job: Job, name: str, box: Box) -> np.ndarray:
     view, step = job.view(name), f"maps-{name}"
     for number in job.all_windows(name).touching(view.needed(box)):
         if not job.store.marked(step, number):
-            map_window(job, name, number)
+            work = partial(map_window, job, name)
+            apart(work, number, job.apart) if job.apart else work(number)
+    if job.apart:
+        end()  # its memory is needed here
     array = job.store.array(step)
     found = view.back(lambda part: array[part], box)
     found /= STEPS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +19,8 @@ from zoo.wording import counted, sized
 
 HALO_UM = 16.0  # ours: more than a late nucleus is wide; where an object goes on, more is looked at
 PROCESS = 1.3e9  # bytes that Python, TensorFlow and two compact networks take (docs/benchmarks.md)
+WITHOUT = 0.3e9  # bytes that a process takes which leaves the networks to another (docs/benchmarks.md)
+KEPT = 1.25  # times what a window needs: TensorFlow's memory falls to pieces (docs/benchmarks.md)
 LABELLING = 56  # bytes a voxel of a block with its halo, at most (docs/benchmarks.md)
 LABELLING_SPEED = 4e-7  # seconds a voxel of a block with its halo, both passes (docs/benchmarks.md)
 BLOCK, WINDOW = 64, 32  # least edges: of blocks in voxels, of windows in working voxels
@@ -43,6 +45,9 @@ class Plan:
         Bytes that a worker will take, unless a block needs a larger halo.
     room
         Voxels that a block may have with whatever halo it needs.
+    apart
+        Bytes after which another process takes over from that of the networks, as what they took is not given
+        back; 0 where they need none of their own.
     """
 
     block: Shape
@@ -50,6 +55,7 @@ class Plan:
     windows: Mapping[str, Shape]
     memory: int
     room: int
+    apart: int = 0
 
 
 def make_plan(
@@ -81,22 +87,63 @@ def make_plan(
         Where not even the smallest fit: it says what they would need.
     """
     halo = _halo(HALO_UM, spacing, shape)
-    windows, most = {}, 0.0
-    for name, (view, recipe) in views.items():
-        around, each = (view.around,) * 3, bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
-        least = max(WINDOW, view.multiple)  # of deep networks a pooled voxel is larger
-        _check_fits(view.padded, (least,) * 3, around, each, memory, f"windows of {name}")
-        room = int((memory - PROCESS) / each)
-        windows[name] = cheapest(view.padded, around, view.multiple, least, room, workers)
-        most = max(most, each * _largest(view.padded, windows[name], around))
-    if block is None:
-        _check_fits(shape, (BLOCK,) * 3, halo, LABELLING, memory, "blocks")
-        room = int((memory - PROCESS) / LABELLING)
-        block = cheapest(shape, halo, STEP, BLOCK, room, workers)
-    else:
-        block = _asked(block, shape, halo, memory, PROCESS)
-    taken = int(PROCESS + max(most, LABELLING * _largest(shape, block, halo)))
-    return Plan(block, halo, windows, taken, int((memory - PROCESS) / LABELLING))
+    asked = None if block is None else within(block, shape)
+    least = {name: _window_bytes(view, recipe, _least(view)) for name, (view, recipe) in views.items()}
+    name = max(least, key=least.__getitem__)
+    smallest = LABELLING * _largest(shape, asked or (BLOCK,) * 3, halo)
+    separate = max(PROCESS + WITHOUT + KEPT * least[name], WITHOUT + smallest)
+    blocks = "blocks" if asked is None else f"blocks of {_times(asked)} voxels"
+    what = blocks if smallest > least[name] else f"windows of {name}"
+    _check_fits(min(PROCESS + least[name] + smallest, separate), memory, what)
+
+    def choose(seen: float, labelled: float) -> Plan:
+        """Cut so that windows and blocks each have so many bytes; the plan's memory is that of both."""
+        windows = {
+            name: cheapest(
+                view.padded,
+                (view.around,) * 3,
+                view.multiple,
+                _least(view)[0],
+                int(seen / _voxel_bytes(recipe)),
+                workers,
+            )
+            for name, (view, recipe) in views.items()
+        }
+        block = asked or cheapest(shape, halo, STEP, BLOCK, int(labelled / LABELLING), workers)
+        most = max(_window_bytes(view, recipe, windows[name]) for name, (view, recipe) in views.items())
+        taken = PROCESS + most + LABELLING * _largest(shape, block, halo)
+        return Plan(block, halo, windows, int(taken), int((memory - PROCESS - most) / LABELLING))
+
+    free = memory - PROCESS
+    plan = choose(free, free)
+    if plan.memory <= memory:
+        return plan
+    if separate > memory:  # no room for two processes
+        share = min(max(free / 2, least[name]), free - smallest)
+        return choose(share, free - share)
+    plan = choose((free - WITHOUT) / KEPT, memory - WITHOUT)
+    labelling = LABELLING * _largest(shape, plan.block, halo)
+    seen = plan.memory - labelling - PROCESS
+    return replace(
+        plan,
+        memory=int(max(WITHOUT + PROCESS + KEPT * seen, WITHOUT + labelling)),
+        room=int((memory - WITHOUT) / LABELLING),
+        apart=int(PROCESS + seen),
+    )
+
+
+def _least(view: View) -> Shape:
+    """Return the smallest window: a pooled voxel of a deep network is larger than that of others."""
+    return (max(WINDOW, view.multiple),) * 3
+
+
+def _voxel_bytes(recipe: Recipe) -> float:
+    return bytes_needed(recipe, (1000, 1000, 1000)) / 1e9
+
+
+def _window_bytes(view: View, recipe: Recipe, edges: Shape) -> float:
+    """Return what the largest of a network's windows takes."""
+    return _voxel_bytes(recipe) * _largest(view.padded, edges, (view.around,) * 3)
 
 
 def plan_slices(
@@ -118,11 +165,13 @@ def plan_slices(
     room = int((memory - DETECTORS) / LABELLING)
     flat, around = (1, *shape[1:]), (0, *halo[1:])
     if block is not None:
-        block = _asked(block, shape, halo, memory, DETECTORS)
+        block = within(block, shape)
+        needed = DETECTORS + LABELLING * _largest(shape, block, halo)
+        _check_fits(needed, memory, f"blocks of {_times(block)} voxels")
     elif shape[0] * _largest(flat, (1, BLOCK, BLOCK), around) <= room:
         block = (shape[0], *cheapest(flat, around, STEP, BLOCK, room // shape[0], workers, WIDEST)[1:])
     else:
-        _check_fits(shape, (BLOCK,) * 3, halo, LABELLING, memory, "blocks", DETECTORS)
+        _check_fits(DETECTORS + LABELLING * _largest(shape, (BLOCK,) * 3, halo), memory, "blocks")
         block = cheapest(shape, halo, STEP, BLOCK, room, workers, WIDEST)
     return Plan(block, halo, {}, int(DETECTORS + LABELLING * _largest(shape, block, halo)), room)
 
@@ -133,10 +182,9 @@ def _halo(extent: float, spacing: Sequence[float], shape: Shape) -> Shape:
     return z, y, x
 
 
-def _asked(block: Shape, shape: Shape, halo: Shape, memory: float, process: float) -> Shape:
-    """Return the block that the user wants, no larger than the volume, where it fits into the memory."""
+def within(block: Shape, shape: Shape) -> Shape:
+    """Return the block that the user wants, no larger than the volume."""
     z, y, x = (min(edge, n) for edge, n in zip(block, shape, strict=True))
-    _check_fits(shape, (z, y, x), halo, LABELLING, memory, f"blocks of {z} x {y} x {x} voxels", process)
     return z, y, x
 
 
@@ -246,16 +294,7 @@ def _largest(shape: Shape, edges: Shape, halo: Shape) -> int:
     return math.prod(int(side.max()) for side in sides)
 
 
-def _check_fits(
-    shape: Shape,
-    edges: Shape,
-    halo: Shape,
-    each: float,
-    memory: float,
-    what: str,
-    process: float = PROCESS,
-) -> None:
-    needed = process + each * _largest(shape, edges, halo)
+def _check_fits(needed: float, memory: float, what: str) -> None:
     if needed > memory:
         raise InputError(
             f"{what} need {needed / 1e9:.1f} GB of memory, {memory / 1e9:.1f} GB may be taken: close other "

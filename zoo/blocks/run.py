@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from zoo.blocks.apart import alone, apart
 from zoo.blocks.engine import Outcome, Work
 from zoo.blocks.job import Job
 from zoo.blocks.labels import IDS, OBJECTS, label_block, mark_block
@@ -28,12 +29,13 @@ from zoo.blocks.merge import (
 )
 from zoo.blocks.nuclei import NUCLEI, join_block, paint_block
 from zoo.blocks.slices import DETECTIONS, detect_block, measure_slices
-from zoo.data.boxes import Shape
+from zoo.data.boxes import Box, Shape, size
 from zoo.data.ngff import import_zarr, is_omezarr, read_attributes
 from zoo.data.omezarr import add_labels, create, fill, pyramid
 from zoo.data.write import atomic_folder
 from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
+from zoo.forecast import bytes_needed
 
 LEVELS, MAPS = "levels", "maps"  # the first steps, each of all networks at once
 REPLACED = "replaced"  # in the folder of the run: labels that were there before, for a moment
@@ -103,6 +105,10 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
     seen = [job.around(blocks[number]) for number in looked]
 
     def do(step: str, work: Work, numbers: Sequence[int]) -> None:
+        if job.apart:
+            # after the levels of a network comes another process: windows would find the memory in pieces
+            most = {LEVELS: 0, MAPS: job.apart}.get(step)
+            work = partial(alone, work) if most is None else partial(apart, work, most=most)
         for outcome in follow(step, len(numbers), engine(work, numbers)):
             report.unread += [line for line in outcome.unread if line not in report.unread]
             if outcome.fault:
@@ -122,16 +128,24 @@ def segment_blocks(job: Job, engine: Engine, follow: Follow, share: tuple[int, i
         do(NUCLEI, partial(join_block, job), looked)
         do("labels", partial(paint_block, job), own)
         return report
-    needed, before = [], 0
-    for name in names:
-        view, windows = job.view(name), job.all_windows(name)
-        touched = {k for box in seen for k in windows.touching(view.needed(box))}
-        needed += [before + k for k in sorted(touched)]
-        before += len(windows)
-    do(MAPS, partial(_map, job, names), needed[::-1])  # those of the slower network first
+    do(MAPS, partial(_map, job, names), _windows(job, names, seen))
     do("markers", partial(mark_block, job), looked)
     do("labels", partial(label_block, job), own)
     return report
+
+
+def _windows(job: Job, names: Sequence[str], seen: Sequence[Box]) -> list[int]:
+    """Return the numbers of the windows that boxes need, the largest first.
+
+    TensorFlow keeps what it allocates: smaller windows find room in what larger ones left, not the other way.
+    """
+    needed, before = {}, 0
+    for name in names:
+        view, windows, recipe = job.view(name), job.all_windows(name), job.recipe(name)
+        for k in sorted({k for box in seen for k in windows.touching(view.needed(box))}):
+            needed[before + k] = bytes_needed(recipe, size(view.window(windows[k])))
+        before += len(windows)
+    return sorted(needed, key=needed.__getitem__, reverse=True)
 
 
 def _frame(job: Job) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from zoo.blocks.engine import here, stop_on_full_disk
 from zoo.blocks.job import Job, load_networks, read_runs
-from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds, plan_slices
+from zoo.blocks.plan import Plan, describe, labelling_seconds, make_plan, network_seconds, plan_slices, within
 from zoo.blocks.run import LEVELS, Engine, Follow, Report, make_arrays, merge_blocks, missing, segment_blocks
 from zoo.blocks.store import PLAN, open_store, read_plan
 from zoo.blocks.view import View
@@ -25,7 +25,6 @@ from zoo.cli.block_places import Places, begin_anew, check_places, locked, remov
 from zoo.cli.block_progress import Follower, expected_seconds
 from zoo.cli.options import SPACING_FROM, make_console, tell_weights
 from zoo.cli.record import begin, device_of
-from zoo.data.boxes import Shape
 from zoo.data.io import Spacing, resolve_spacing
 from zoo.data.volumes import Volume, open_volume
 from zoo.entry import Entry
@@ -203,7 +202,7 @@ def _plan(
     memory = (SHARE * bytes_free() if blocks.max_memory is None else blocks.max_memory) / workers(blocks.dask)
     if home is not None and (begun := next(home.glob(f"[!.]*/{PLAN}"), None)) is not None:
         told = plan_of(read_plan(begun))
-        wanted = told.block if blocks.block is None else _within(blocks.block, volume)
+        wanted = told.block if blocks.block is None else within(blocks.block, volume.shape)
         if wanted == told.block and (free or told.memory <= memory):
             return told
     if not views:
@@ -221,16 +220,12 @@ def plan_of(told: Mapping[str, Any]) -> Plan:
     """
     try:
         windows = {name: tuple(edges) for name, edges in told["windows"].items()}
-        return Plan(tuple(told["block"]), tuple(told["halo"]), windows, told["memory"], told["room"])
+        block, halo = tuple(told["block"]), tuple(told["halo"])
+        return Plan(block, halo, windows, told["memory"], told["room"], told["apart"])
     except (KeyError, TypeError):
         raise InputError(
             "another version of cellzoo began the unfinished run: give --overwrite to begin anew"
         ) from None
-
-
-def _within(block: Shape, volume: Volume) -> Shape:
-    z, y, x = (min(edge, n) for edge, n in zip(block, volume.shape, strict=True))
-    return z, y, x
 
 
 def _jobs(
@@ -270,7 +265,7 @@ def _jobs(
         **settings,
         **({"deterministic": True} if deterministic else {}),  # all of it, or the record would not be true
     }
-    free = {"room"} | ({"windows", "memory"} if blocks.max_memory is None else set())
+    free = {"room", "apart"} | ({"windows", "memory"} if blocks.max_memory is None else set())
     jobs = []
     for time in range(volume.times):
         maps = {name: (view.padded, plan.windows[name]) for name, (view, _) in views.items()}
@@ -293,6 +288,8 @@ def _jobs(
                 halo=plan.halo,
                 windows=plan.windows,
                 room=plan.room,
+                apart=plan.apart,
+                deterministic=deterministic,
                 time=time if volume.series else None,
                 **settings,
             )

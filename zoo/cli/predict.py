@@ -132,8 +132,8 @@ def predict(
     entry = registry.get(name)
     if not images:
         raise InputError(f"no image was given: zoo predict {name} IMAGE... --out {out}")
-    if deterministic:
-        spread = blocks is not None and blocks.dask is not None
+    spread = blocks is not None and blocks.dask is not None
+    if deterministic and (spread or blocks is None):  # by blocks each process sees to it itself
         be_deterministic(entry, elsewhere="--server" if remote else "--dask" if spread else None)
     if blocks is not None:
         from zoo.cli.blocks import predict_blocks

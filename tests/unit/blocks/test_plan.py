@@ -7,11 +7,13 @@ from zoo import registry
 from zoo.blocks.plan import (
     DETECTORS,
     HALO_UM,
+    KEPT,
     LABELLING,
     LONGEST,
     PROCESS,
     SLICES_HALO_UM,
     WIDEST,
+    WITHOUT,
     Plan,
     cheapest,
     describe,
@@ -38,18 +40,23 @@ def views():
 
 def needed(plan, views):
     """What a plan takes, worked out in another way: the largest window that there is, and the block."""
-    most = LABELLING * looked_at(SHAPE, plan.block, plan.halo)[1]
+    labelling, seen = LABELLING * looked_at(SHAPE, plan.block, plan.halo)[1], 0
     for name, (view, recipe) in views.items():
         sizes = [[s.stop - s.start for s in view.window(core)] for core in view.windows(plan.windows[name])]
-        most = max(most, bytes_needed(recipe, max(sizes, key=math.prod)))
-    return PROCESS + most
+        seen = max(seen, bytes_needed(recipe, max(sizes, key=math.prod)))
+    if plan.apart:  # one after the other; this process stays
+        return WITHOUT + max(PROCESS + KEPT * seen, labelling)
+    return PROCESS + seen + labelling
 
 
-@pytest.mark.parametrize("gigabytes", [3, 4, 8, 40])
-def test_a_plan_takes_what_it_says_and_that_is_allowed(views, gigabytes):
+@pytest.mark.parametrize(
+    ("gigabytes", "apart"), [(2.1, False), (3, True), (4, True), (8, True), (40, True), (100, False)]
+)
+def test_a_plan_takes_what_it_says_and_that_is_allowed(views, gigabytes, apart):
     plan = make_plan(SHAPE, UM, views, gigabytes * 1e9)
     assert needed(plan, views) - 1 <= plan.memory <= gigabytes * 1e9
     assert plan.memory < 1.3 * needed(plan, views)
+    assert bool(plan.apart) == apart  # not for two processes, then not for both steps in one, then enough
     assert plan.halo == tuple(math.ceil(HALO_UM / um) for um in UM)
 
 
@@ -126,15 +133,17 @@ def test_a_pooled_voxel_of_a_deep_network_is_its_smallest_window():
     assert view.multiple == view.around == 64
     views = {"qcanet_nsn": (view, recipe)}
     # 64 voxels and 64 on either side are 192, and so are each half of the 256 along z and 64 beside it
-    plan = make_plan(SHAPE, UM, views, PROCESS + each * 193**3, (64, 64, 64))
+    labelling = LABELLING * looked_at(SHAPE, (64, 64, 64), tuple(math.ceil(HALO_UM / um) for um in UM))[1]
+    plan = make_plan(SHAPE, UM, views, PROCESS + labelling + each * 193**3, (64, 64, 64))
     assert plan.windows["qcanet_nsn"] == (128, 64, 64)
     with pytest.raises(InputError, match="windows of qcanet_nsn need"):
-        make_plan(SHAPE, UM, views, PROCESS + each * 191**3, (64, 64, 64))
+        make_plan(SHAPE, UM, views, PROCESS + labelling + each * 191**3, (64, 64, 64))
 
 
 def test_what_another_version_cut_in_another_way_is_refused():
     told = {"block": [64, 64, 64], "halo": [8, 8, 8], "windows": {"nsn": [96] * 3}, "memory": 1, "room": 1}
-    assert plan_of(told) == Plan((64, 64, 64), (8, 8, 8), {"nsn": (96, 96, 96)}, 1, 1)
+    told["apart"] = 3
+    assert plan_of(told) == Plan((64, 64, 64), (8, 8, 8), {"nsn": (96, 96, 96)}, 1, 1, apart=3)
     for other in ({**told, "windows": {"nsn": 96}}, {"block": [64, 64, 64]}):
         with pytest.raises(InputError, match="another version of cellzoo"):
             plan_of(other)

@@ -1,0 +1,147 @@
+"""Where the networks of a run are at work: in a process of its own, as TensorFlow gives no memory back.
+
+Its allocator keeps what the largest window took until the process ends, and labels would have to do with the
+rest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import pickle
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+import psutil
+
+from zoo.blocks.engine import Work, in_one_line
+
+
+class Helper:
+    """A process that does pieces of work one after the other; it ends when this one does."""
+
+    def __init__(self) -> None:
+        self.held = 0  # bytes, after the last piece
+        self._line, theirs = Pipe()
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                # -P: the working directory may hold a zoo.py
+                [sys.executable, "-P", "-m", "zoo.blocks.apart", str(number)],
+                pass_fds=[number],
+            )
+
+    def do(self, work: Work, number: int) -> list[str]:
+        """Have a piece done, and return or raise what it does.
+
+        Raises
+        ------
+        RuntimeError
+            Where the process is gone.
+        """
+        try:
+            self._line.send((work, number))
+            told, fault, cause, self.held = self._line.recv()
+        except (EOFError, OSError):
+            raise RuntimeError(
+                f"the process of the networks has ended (code {self._process.wait()}), most often for want "
+                "of memory"
+            ) from None
+        if fault is not None:
+            raise fault from cause
+        return told  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+
+
+_helper: Helper | None = None  # of this process
+
+
+def apart(work: Work, number: int, most: float = math.inf) -> list[str]:
+    """Do a piece of work in a process of its own, which stays for the next one unless it holds too much.
+
+    Parameters
+    ----------
+    work
+        What can be pickled.
+    number
+        Which piece.
+    most
+        Bytes that the process may hold after it; if more, it ends, and the next piece gets a new one.
+
+    Returns
+    -------
+    list of str
+        What the work returns.
+
+    Raises
+    ------
+    RuntimeError
+        Where that process has ended; the next piece gets a new one. Else what the work raised.
+    """
+    global _helper
+    if _helper is None:
+        _helper = Helper()
+    try:
+        told = _helper.do(work, number)
+    except RuntimeError:
+        end()
+        raise
+    if _helper.held > most:
+        end()
+    return told
+
+
+def alone(work: Work, number: int) -> list[str]:
+    """Do a piece of work here, after the process that `apart` made has given its memory back."""
+    end()
+    return work(number)
+
+
+@atexit.register
+def end() -> None:
+    """End the process that `apart` made, if there is one."""
+    global _helper
+    if _helper is not None:
+        _helper.end()
+    _helper = None
+
+
+def serve(line: Connection) -> None:
+    """Do the pieces that come; answer each with what it returned, or what was raised and its cause."""
+    while True:
+        work, number = line.recv()
+        try:
+            told, fault, cause = work(number), None, None
+        except Exception as raised:
+            told, (fault, cause) = [], _packable(raised)
+        line.send((told, fault, cause, psutil.Process().memory_info().rss))
+
+
+def _packable(fault: Exception) -> tuple[Exception, BaseException | None]:
+    """Return an exception and its cause, or what they say where they cannot go to another process."""
+    try:
+        pickle.loads(pickle.dumps((fault, fault.__cause__)))  # some can be packed, and not unpacked
+    except Exception:
+        return RuntimeError(in_one_line(fault)), None
+    return fault, fault.__cause__
+
+
+def main(number: int) -> None:
+    """Serve whoever holds the other end of an open file descriptor, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started this one ends it
+    gone = EOFError, BrokenPipeError, ConnectionResetError  # nobody is there any more
+    with Connection(number) as line, suppress(*gone):
+        serve(line)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
