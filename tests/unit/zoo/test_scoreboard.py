@@ -93,7 +93,8 @@ def test_networks_are_loaded_once_for_all_their_volumes(here, loaded):
     assert board.left_out == []
 
 
-def test_a_volume_that_one_method_may_not_have_is_left_out_for_all(here, loaded):
+def test_a_volume_that_one_method_may_not_have_is_left_out_for_all(here, loaded, monkeypatch):
+    monkeypatch.setattr("zoo.weights.PRETRAINED", here)
     leave_run("one", "unet3d", A)
     leave_run("nsn", "qcanet_nsn", B)
     leave_run("ndn", "qcanet_ndn", [], ["b_t1"])

@@ -69,18 +69,19 @@ def test_methods_are_those_that_make_whole_nuclei():
 
 
 def test_what_has_no_weights_is_left_out_and_named(here):
-    leave_run("runs/unet3d", "unet3d", A, B)
     leave_run("mine", "qcanet_nsn", A)
     found, left_out = find_candidates([], ["qcanet_nsn=mine"])
+    assert [line.split(":")[0] for line in left_out] == ["unet3d has no weights for unet3d and is left out"]
+    leave_run("runs/unet3d", "unet3d", A, B)
+    found, left_out = find_candidates([], ["qcanet_nsn=mine"])
+    assert left_out == []
     size = registry.get("unet3d").size.load()(registry.get("unet3d").recipes["default"])
     run = Candidate(Path("runs/unet3d"), frozenset([*A, *B]), size)
     assert found["unet3d"] == {"unet3d": [run]}
     assert found["classical"] == {}
     assert [one.path for one in found["qcanet"]["qcanet_nsn"]] == [Path("mine")]
     assert [one.path for one in found["qcanet"]["qcanet_ndn"]] == [PRETRAINED / "qcanet_ndn"]
-    assert [line.split(":")[0] for line in left_out] == [
-        "emrcnn has no weights for mrcnn_ensemble and is left out"
-    ]
+    assert [one.path for one in found["emrcnn"]["mrcnn_ensemble"]] == [PRETRAINED / "mrcnn_ensemble"]
 
 
 def test_a_default_run_without_weights_is_left_out_and_one_that_is_named_refused(here):
