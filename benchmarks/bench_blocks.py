@@ -53,12 +53,10 @@ def main() -> None:
         print("| ---: | ---: | ---: | ---: | ---: | ---: |")
         edges = [int(edge) for edge in given.edges.split(",")]
         start, *costs = (grow(folder, edge, given.memory) for edge in (32, *edges))
-        if len(edges) > 1:
-            for what in ("cpu", "wall"):
-                above = [getattr(cost, what) - getattr(start, what) for cost in costs]
-                kept = [(edge, cost) for edge, cost in zip(edges, above, strict=True) if cost > 1]
-                if len(kept) < 2:
-                    continue
+        for what in ("cpu", "wall"):
+            above = [getattr(cost, what) - getattr(start, what) for cost in costs]
+            kept = [(edge, cost) for edge, cost in zip(edges, above, strict=True) if cost > 1]
+            if len(kept) > 1:
                 slope = np.polyfit(3 * np.log([edge for edge, _ in kept]), np.log([c for _, c in kept]), 1)[0]
                 print(f"{what} time grows as voxels to the {slope:.2f} (of {len(kept)} volumes)")
         if given.workers:
