@@ -259,6 +259,7 @@ register(
         },
         tiny={"width": 0.125, "filters": 16, "patch": 64, "epochs": 2, "steps": 2},
         source=_EMRCNN,
+        pretrained="6112404148ac05fb57dc6cb688d30dc8f978ba3877684ef3db19bd21f606da9b",
     )
 )
 _PATCHES = Subject(

@@ -298,7 +298,7 @@ CASES = [
         "--radius-um means nothing to qcanet",
     ),
     bad("slice for qcanet", "predict classical @/flat.tif --out out", "@/flat.tif", "3-D"),
-    bad("no ensemble", "predict emrcnn @/flat.tif --out out", "zoo train mrcnn_ensemble"),
+    bad("no ensemble", "predict emrcnn @/flat.tif --weights @/nowhere --out out", "zoo train mrcnn_ensemble"),
     bad("no weights", "predict emrcnn @/data/images/c.tif --weights @/none --out out", "no member of @/none"),
     bad("no weights to score", "eval emrcnn --data @/data --weights @/none --out out", "no member of @/none"),
     bad(

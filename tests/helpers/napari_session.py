@@ -112,6 +112,7 @@ def main(folder: Path) -> None:
     seen: dict[str, Any] = {"empty": session.segment()}
     viewer.open_sample("cellzoo", "embryo")
     widget.pipeline.value = "emrcnn"
+    widget.weights[0].value = folder / "nowhere"
     seen["no weights"] = session.segment()
     widget.pipeline.value = "classical"
     seen["sample"] = session.segment()

@@ -24,5 +24,5 @@ def pack(run: Path, out: Path, card: Path | None) -> None:
         raise InputError(f"there is no file {card}: give a Markdown file as --card, or leave it out")
     made = packing.pack(runs.open_run(run), out, card)
     click.echo(made)
-    whole = sum(path.stat().st_size for path in made.iterdir())
+    whole = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
     make_console().print(f"{sized(whole)}, its weights in half precision: --weights takes the folder")
