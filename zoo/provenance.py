@@ -44,6 +44,7 @@ _CONTENT: dict[str, Any] = {
     "begun": str,
     "ended": (str, type(None)),
     "resumed": [str],
+    "failed": [str],
     "outputs": [_FILE],
 }
 
@@ -230,6 +231,8 @@ class Record:
         Times, UTC; no end yet while a training is under way.
     resumed
         When a training was gone on with.
+    failed
+        What could not be done, or read, where the rest was done all the same.
     """
 
     command: str
@@ -247,6 +250,7 @@ class Record:
     begun: str = field(default_factory=now)
     ended: str | None = None
     resumed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
@@ -296,6 +300,7 @@ def read(path: Path) -> Record:
         raise InputError(f"{path} was not written by cellzoo: give the {RECORD} of a result")
     if content.get("format") != FORMAT:
         raise InputError(f"{path} is of a format that this version does not know: take a newer cellzoo")
+    content = {"failed": [], **content}  # which the first records did not tell
     known: dict[str, Any] = {name: content.get(name) for name in _CONTENT}
     wrong = [name for name, kind in _CONTENT.items() if not _is(known[name], kind)]
     wrong += [] if wrong or all(map(_is_inside, known["places"].values())) else ["places"]

@@ -1,6 +1,7 @@
 """``zoo predict`` by blocks of a small volume: groups, series of frames, and faults on the way."""
 
 import csv
+import json
 import os
 
 import numpy as np
@@ -119,6 +120,7 @@ def test_a_block_that_fails_is_named_and_done_by_the_next_start(small, monkeypat
     assert result.exit_code == 1
     assert "labels 1: RuntimeError: no luck" in result.stderr
     assert "1 pieces failed; give the command again" in result.stderr
+    assert json.loads((small / RECORD).read_text())["failed"] == ["labels 1: RuntimeError: no luck"]
     half = open_volume(small / "b.ome.zarr").read((slice(0, 24), slice(0, 48), slice(0, 64)))
     assert half[..., :32].any()
     assert not half[..., 32:].any()
@@ -126,6 +128,7 @@ def test_a_block_that_fails_is_named_and_done_by_the_next_start(small, monkeypat
     assert "1 of 2 blocks have labels" in zoo(small, command)
     assert open_volume(small / "b.ome.zarr").read((slice(0, 24), slice(0, 48), slice(32, 64))).any()
     assert sorted(os.listdir(small)) == ["a.ome.zarr", "b.ome.zarr", RECORD, "b_criteria.csv"]
+    assert json.loads((small / RECORD).read_text())["failed"] == []
     check_refused(small, command, "b.ome.zarr exists: choose another place, or give --overwrite")
 
 

@@ -136,6 +136,8 @@ def test_one_bad_image_does_not_stop_the_others(home, tmp_path):
     bad.unlink()
     assert told.splitlines()[-1].startswith("Error: bad.tif is not a TIFF")
     assert "(2 other images done)" in told
+    (failed,) = json.loads((tmp_path / "some" / "provenance.json").read_text())["failed"]
+    assert failed.startswith("bad.tif is not a TIFF")
     assert files(tmp_path / "some") == [
         "embryo00.tif",
         "embryo00_criteria.csv",

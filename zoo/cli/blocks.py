@@ -116,6 +116,7 @@ def predict_blocks(
                 report = _run(entry, jobs, places, blocks, min_volume, follow, console)
             if record is not None:
                 record.device = _device(entry, blocks)
+                record.failed = [*report.failed, *report.unread]
                 record.finish(places.record, [places.out, places.criteria])
     except OSError as fault:
         stop_on_full_disk(fault)

@@ -251,6 +251,7 @@ def _predict(
         made.device = device_of(entry) if made.weights else made.device
         # what an earlier command left of an image that failed now is no output of this one
         files = [file for path, target in every.items() if path not in faults for file in target.files()]
+        made.failed = list(faults.values())
         made.finish(place, [*(file for file in files if file.exists()), report])
         console.print(f"labels, measurements and report.html are in {out}")
     if faults:
