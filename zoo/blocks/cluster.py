@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tomllib
@@ -58,6 +59,8 @@ def cluster(where: str, tell: Callable[[str], None]) -> Iterator[Callable[..., I
         if where.startswith("local"):
             client.run(take_gpu)
             client.register_plugin(_leave_at_once())
+            # with a traceback it would say that the line to a worker closed which left
+            logging.getLogger("distributed.batched").setLevel(logging.WARNING)
         tell(f"Dask dashboard: {client.dashboard_link}")
         yield lambda work, numbers: _spread(client, work, numbers)
 

@@ -100,6 +100,7 @@ def test_workers_leave_at_once_whatever_still_runs_in_them(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
     run("local:1", work, [0])
     assert "still alive" not in caplog.text
+    assert not logging.getLogger("distributed.batched").isEnabledFor(logging.INFO)
 
 
 def test_nobody_at_an_address_is_told_at_once():
