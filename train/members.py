@@ -77,7 +77,7 @@ def trained(ensemble: Run) -> dict[int, Run]:
     ensemble.check_version()
     if ensemble.settings.get("sha256") not in (None, seal(found)):
         raise InputError(
-            f"{ensemble.path} does not hold the members that were packed: they are damaged or were changed; "
+            f"{ensemble.path} does not hold the weights that were packed: they are damaged or were changed; "
             "get the folder anew"
         )
     return found

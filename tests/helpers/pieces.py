@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 
 from zoo.errors import InputError
 
@@ -30,3 +31,14 @@ def refuse(number):
 
 def fail(number):
     raise Unpackable("piece", number)
+
+
+def sleep(number):
+    time.sleep(number)
+    return []
+
+
+def foreign(number):
+    import zipfile
+
+    raise zipfile.BadZipFile(f"piece {number}")

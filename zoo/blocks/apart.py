@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from threading import RLock, Thread
+from time import sleep
+from typing import TypeVar
 
 import psutil
 
 from zoo.blocks.engine import Work, in_one_line
+
+Answer = TypeVar("Answer")
 
 
 class Helper:
@@ -35,7 +42,7 @@ class Helper:
                 pass_fds=[number],
             )
 
-    def do(self, work: Work, number: int) -> list[str]:
+    def do(self, work: Callable[[int], Answer], number: int) -> Answer:
         """Have a piece done, and return or raise what it does.
 
         Raises
@@ -63,9 +70,10 @@ class Helper:
 
 
 _helper: Helper | None = None  # of this process
+_one_at_a_time = RLock()  # a worker of Dask may have several threads
 
 
-def apart(work: Work, number: int, most: float = math.inf) -> list[str]:
+def apart(work: Callable[[int], Answer], number: int, most: float = math.inf) -> Answer:
     """Do a piece of work in a process of its own, which stays for the next one unless it holds too much.
 
     Parameters
@@ -79,7 +87,7 @@ def apart(work: Work, number: int, most: float = math.inf) -> list[str]:
 
     Returns
     -------
-    list of str
+    object
         What the work returns.
 
     Raises
@@ -88,15 +96,16 @@ def apart(work: Work, number: int, most: float = math.inf) -> list[str]:
         Where that process has ended; the next piece gets a new one. Else what the work raised.
     """
     global _helper
-    if _helper is None:
-        _helper = Helper()
-    try:
-        told = _helper.do(work, number)
-    except RuntimeError:
-        end()
-        raise
-    if _helper.held > most:
-        end()
+    with _one_at_a_time:
+        if _helper is None:
+            _helper = Helper()
+        try:
+            told = _helper.do(work, number)
+        except RuntimeError:
+            end()
+            raise
+        if _helper.held > most:
+            end()
     return told
 
 
@@ -110,9 +119,10 @@ def alone(work: Work, number: int) -> list[str]:
 def end() -> None:
     """End the process that `apart` made, if there is one."""
     global _helper
-    if _helper is not None:
-        _helper.end()
-    _helper = None
+    with _one_at_a_time:
+        if _helper is not None:
+            _helper.end()
+        _helper = None
 
 
 def serve(line: Connection) -> None:
@@ -127,17 +137,33 @@ def serve(line: Connection) -> None:
 
 
 def _packable(fault: Exception) -> tuple[Exception, BaseException | None]:
-    """Return an exception and its cause, or what they say where they cannot go to another process."""
+    """Return an exception and its cause, or what they say where they are not for another process.
+
+    Python's and ours are: others would load what raised them there, such as TensorFlow.
+    """
     try:
         pickle.loads(pickle.dumps((fault, fault.__cause__)))  # some can be packed, and not unpacked
     except Exception:
         return RuntimeError(in_one_line(fault)), None
-    return fault, fault.__cause__
+    known, cause = (_is_known(one) for one in (fault, fault.__cause__))
+    return fault if known else RuntimeError(in_one_line(fault)), fault.__cause__ if cause else None
+
+
+def _is_known(fault: BaseException | None) -> bool:
+    return type(fault).__module__.partition(".")[0] in ("builtins", "zoo")
+
+
+def _follow(parent: int) -> None:
+    """End this process soon after the one that made it, whatever it does."""
+    while os.getppid() == parent:
+        sleep(1)
+    os._exit(1)
 
 
 def main(number: int) -> None:
     """Serve whoever holds the other end of an open file descriptor, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started this one ends it
+    Thread(target=_follow, args=[os.getppid()], daemon=True).start()
     gone = EOFError, BrokenPipeError, ConnectionResetError  # nobody is there any more
     with Connection(number) as line, suppress(*gone):
         serve(line)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from zoo.blocks.apart import apart, end
 from zoo.blocks.job import Job
 from zoo.blocks.maps import probability_of_piece
 from zoo.blocks.nuclei import label_piece
@@ -66,8 +68,12 @@ def audit(job: Job, out: Path, count: int, min_volume: float, seed: int = 0) -> 
     """
     labels = open_volume(out, time=job.time or 0)
     tables = []
-    for window in _windows(job, count, np.random.default_rng(seed)):
-        tables.append(count_overlap(_as_one(job, window, min_volume), labels.read(window)))
+    windows = _windows(job, count, np.random.default_rng(seed))
+    label = partial(_as_one, job, windows, min_volume)
+    for number, window in enumerate(windows):
+        found = apart(label, number, job.apart) if job.apart else label(number)
+        tables.append(count_overlap(found, labels.read(window)))
+    end()
     return agreement(tables)
 
 
@@ -104,8 +110,9 @@ def _windows(job: Job, count: int, rng: np.random.Generator) -> list[Box]:
     return windows
 
 
-def _as_one(job: Job, window: Box, min_volume: float) -> np.ndarray:
+def _as_one(job: Job, windows: Sequence[Box], min_volume: float, number: int) -> np.ndarray:
     """Label a window and its halo as a volume of its own, but by the levels of the run."""
+    window = windows[number]
     around, needs = job.around(window), job.entry.needs
     if "ensemble" in needs:
         labels = label_piece(job, around)

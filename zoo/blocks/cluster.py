@@ -18,7 +18,8 @@ from zoo.errors import InputError
 
 AHEAD = 4  # pieces a worker that are handed out at once, so that no scheduler holds millions
 WAIT = 30  # seconds for a scheduler to answer
-NO_LIMIT = ["--memory-limit", "0"]  # memory is planned by us; Dask would pause workers that hold a network
+# memory is planned by us, for a piece at a time; Dask would pause workers that hold a network
+WORKER = ["--memory-limit", "0", "--nthreads", "1"]
 GPUS = Path("/proc/driver/nvidia/gpus")  # one folder each
 
 
@@ -120,7 +121,7 @@ def _slurm(path: Path | None) -> Any:
     except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as TOML ({fault}): see docs/large-volumes.md") from None
     jobs = settings.pop("jobs", 1)
-    ours = {"processes": 1, "cores": 1, "memory": "16GB", "worker_extra_args": NO_LIMIT}
+    ours = {"processes": 1, "cores": 1, "memory": "16GB", "worker_extra_args": WORKER}
     started = SLURMCluster(**{**ours, **settings})
     started.scale(jobs=jobs)
     return started

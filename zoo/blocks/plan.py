@@ -104,12 +104,12 @@ def make_plan(
                 (view.around,) * 3,
                 view.multiple,
                 _least(view)[0],
-                int(seen / _voxel_bytes(recipe)),
+                int(seen / _voxel_bytes(recipe) + 1e-6),  # of the smallest window not a voxel less
                 workers,
             )
             for name, (view, recipe) in views.items()
         }
-        block = asked or cheapest(shape, halo, STEP, BLOCK, int(labelled / LABELLING), workers)
+        block = asked or cheapest(shape, halo, STEP, BLOCK, int(labelled / LABELLING + 1e-6), workers)
         most = max(_window_bytes(view, recipe, windows[name]) for name, (view, recipe) in views.items())
         taken = PROCESS + most + LABELLING * _largest(shape, block, halo)
         return Plan(block, halo, windows, int(taken), int((memory - PROCESS - most) / LABELLING))

@@ -51,10 +51,10 @@ class ImageBar:
         return watched
 
     def _show(self, stage: str, done: int, total: int) -> None:
-        # without a total the bar swings
-        self._bars.update(
-            self._line, description=f"{self._name}: {escape(stage)}", completed=done, total=total or None
-        )
+        (line,) = (task for task in self._bars.tasks if task.id == self._line)
+        # without a total the bar swings; 'update' would keep that of the stage before, and stop its clock
+        line.total, line.finished_time = total or None, None
+        self._bars.update(self._line, description=f"{self._name}: {escape(stage)}", completed=done)
 
 
 @contextmanager

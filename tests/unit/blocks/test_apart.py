@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pieces
@@ -48,6 +50,15 @@ def test_what_is_raised_arrives_with_its_cause():
     assert fault.value.__cause__.errno == errno.ENOSPC
     with pytest.raises(RuntimeError, match="Unpackable: piece 7"):
         apart(pieces.fail, 7)
+    with pytest.raises(RuntimeError, match="BadZipFile: piece 8"):  # others' are not loaded here
+        apart(pieces.foreign, 8)
+
+
+def test_threads_wait_for_each_other():
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(partial(apart, pieces.where), range(40)))
+    assert [number for _, number in found] == [str(number) for number in range(40)]
+    assert len({process for process, _ in found}) == 1
 
 
 def test_a_full_disk_there_stops_the_run_here():
@@ -65,14 +76,13 @@ def test_a_process_that_ends_is_told_and_the_next_piece_has_another():
 def test_the_process_outlives_ctrl_c_but_not_who_made_it():
     said = "import pieces, time, zoo.blocks.apart as a; print(*a.apart(pieces.where, 1), flush=True)"
     maker = subprocess.Popen(
-        [sys.executable, "-c", f"{said}; time.sleep(60)"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", f"{said}; a.apart(pieces.sleep, 60)"], stdout=subprocess.PIPE, text=True
     )
-    assert maker.stdout is not None
     helper = psutil.Process(int(maker.stdout.readline().split()[0]))
     helper.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert helper.is_running()
-    maker.kill()
+    maker.terminate()
     maker.communicate()
-    psutil.wait_procs([helper], timeout=30)
+    psutil.wait_procs([helper], timeout=20)
     assert not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE

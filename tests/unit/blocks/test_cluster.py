@@ -131,7 +131,7 @@ def test_settings_of_slurm_go_to_dask_jobqueue(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_jobqueue, "SLURMCluster", Fake)
     (tmp_path / "a.toml").write_text('jobs = 3\nqueue = "gpu"\nmemory = "32GB"\n')
     module._slurm(tmp_path / "a.toml")
-    ours = {"processes": 1, "cores": 1, "worker_extra_args": ["--memory-limit", "0"]}
+    ours = {"processes": 1, "cores": 1, "worker_extra_args": ["--memory-limit", "0", "--nthreads", "1"]}
     assert seen == ours | {"started": 3, "queue": "gpu", "memory": "32GB"}
     seen.clear()
     module._slurm(None)

@@ -60,6 +60,16 @@ def test_a_plan_takes_what_it_says_and_that_is_allowed(views, gigabytes, apart):
     assert plan.halo == tuple(math.ceil(HALO_UM / um) for um in UM)
 
 
+@pytest.mark.parametrize(
+    ("shape", "um", "gigabytes"),
+    [((47, 768, 197), (3, 0.8, 0.8), 1.753), ((79, 282, 2021), (2, 0.5, 0.5), 1.772)],
+)
+def test_the_smallest_window_is_taken_where_just_that_fits(shape, um, gigabytes):
+    recipes = {name: registry.get(name).recipes["default"] for name in ("qcanet_nsn", "qcanet_ndn")}
+    views = {name: (View.of(shape, um, recipe), recipe) for name, recipe in recipes.items()}
+    assert make_plan(shape, um, views, gigabytes * 1e9).memory <= gigabytes * 1e9
+
+
 def looked_at(shape, edges, halo):
     """Voxels of all pieces with what is around them, and of the largest, each counted one by one."""
     each = [

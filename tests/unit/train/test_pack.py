@@ -129,9 +129,9 @@ def test_an_ensemble_is_packed_with_the_members_that_have_weights(ensemble, tmp_
 def test_members_that_were_not_packed_together_are_refused(ensemble, tmp_path):
     packed = open_run(pack(ensemble, tmp_path / "packed"))
     shutil.rmtree(packed.path / "member3")
-    with pytest.raises(InputError, match="does not hold the members that were packed"):
+    with pytest.raises(InputError, match="does not hold the weights that were packed"):
         trained(packed)
-    with pytest.raises(InputError, match="does not hold the members that were packed"):
+    with pytest.raises(InputError, match="does not hold the weights that were packed"):
         pack(packed, tmp_path / "again")
 
 

@@ -62,6 +62,7 @@ def drawn(frames: int, *, terminal: bool) -> str:
 def test_a_terminal_shows_the_stage_of_an_image() -> None:
     alone = drawn(1, terminal=True)
     assert "a[b].tif: measuring" in alone
+    assert "0/?" in alone.rpartition("measuring")[2]  # which has no parts
     assert "frames" not in alone
     series = drawn(3, terminal=True)
     assert "frames" in series
