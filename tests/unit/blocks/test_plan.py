@@ -61,13 +61,15 @@ def test_a_plan_takes_what_it_says_and_that_is_allowed(views, gigabytes, apart):
 
 
 @pytest.mark.parametrize(
-    ("shape", "um", "gigabytes"),
-    [((47, 768, 197), (3, 0.8, 0.8), 1.753), ((79, 282, 2021), (2, 0.5, 0.5), 1.772)],
+    ("shape", "um", "memory"),
+    [((1272, 279, 152), (3.0, 0.3, 0.3), 1502095257.6), ((821, 138, 463), (2.0, 0.5, 0.5), 1622509209.6)],
 )
-def test_the_smallest_window_is_taken_where_just_that_fits(shape, um, gigabytes):
+def test_the_smallest_pieces_are_taken_where_just_these_fit(shape, um, memory):
     recipes = {name: registry.get(name).recipes["default"] for name in ("qcanet_nsn", "qcanet_ndn")}
     views = {name: (View.of(shape, um, recipe), recipe) for name, recipe in recipes.items()}
-    assert make_plan(shape, um, views, gigabytes * 1e9).memory <= gigabytes * 1e9
+    assert make_plan(shape, um, views, memory).memory <= memory
+    with pytest.raises(InputError, match="may be taken"):
+        make_plan(shape, um, views, memory - 1e6)
 
 
 def looked_at(shape, edges, halo):
