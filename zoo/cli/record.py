@@ -136,9 +136,10 @@ def weights_of(entry: Entry, given: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def device_of(entry: Entry) -> str:
-    """Name what an entry's networks ran on; the framework is loaded by now, where there are any."""
+    """Name what an entry's networks ran on; where these had another process, the framework is loaded here."""
     if not entry.networks:
         return "CPU"
-    from zoo.train.device import gpus
+    from zoo.train.device import configure, gpus
 
+    configure()
     return ", ".join(sorted({gpu.name for gpu in gpus()})) or "CPU"
