@@ -11,11 +11,9 @@ import math
 import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from threading import RLock, Thread
 from time import sleep
@@ -23,6 +21,7 @@ from typing import TypeVar
 
 import psutil
 
+from zoo.beside import start
 from zoo.blocks.engine import Work, in_one_line
 
 Answer = TypeVar("Answer")
@@ -33,14 +32,7 @@ class Helper:
 
     def __init__(self) -> None:
         self.held = 0  # bytes, after the last piece
-        self._line, theirs = Pipe()
-        with theirs:
-            number = theirs.fileno()
-            self._process = subprocess.Popen(
-                # -P: the working directory may hold a zoo.py
-                [sys.executable, "-P", "-m", "zoo.blocks.apart", str(number)],
-                pass_fds=[number],
-            )
+        self._line, self._process = start("zoo.blocks.apart")
 
     def do(self, work: Callable[[int], Answer], number: int) -> Answer:
         """Have a piece done, and return or raise what it does.

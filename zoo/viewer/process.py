@@ -6,14 +6,13 @@ symbols all can see, and TensorFlow, imported after napari had drawn, hung in th
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
+from zoo.beside import start
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,14 +35,7 @@ class Networks:
     """
 
     def __init__(self, name: str, weights: Sequence[str], spacing: Spacing) -> None:
-        self._line, theirs = Pipe()
-        with theirs:
-            number = theirs.fileno()
-            self._process = subprocess.Popen(
-                # -P: the working directory may hold a zoo.py
-                [sys.executable, "-P", "-m", "zoo.viewer.process", str(number)],
-                pass_fds=[number],
-            )
+        self._line, self._process = start("zoo.viewer.process")
         self.send((name, weights, spacing))
 
     def send(self, what: object) -> None:
