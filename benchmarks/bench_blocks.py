@@ -41,7 +41,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--edges", default="128,256,512")
-    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--memory", default="4GB", help="of a worker")
     parser.add_argument(
         "--workers", type=int, default=256, help="edge of the volume for two workers; 0: none"
     )
@@ -76,9 +76,16 @@ def grow(folder: Path, edge: int, memory: str) -> Cost:
 
 
 def compare(folder: Path, edge: int, memory: str) -> None:
-    """Segment a cube by one worker and by two, with blocks of one size, and print the ratio."""
-    block = ["--max-memory", memory, "--block", *[str(edge // 2)] * 3]
-    one, two = (predict(folder, edge, [*block, "--dask", f"local:{count}"]) for count in (1, 2))
+    """Segment a cube by one worker and by two, with blocks of one size, and print the ratio.
+
+    A worker has the same memory both times, as it has the same threads.
+    """
+    block = ["--block", *[str(min(edge // 2, 256))] * 3]
+    each = float(memory.removesuffix("GB"))
+    one, two = (
+        predict(folder, edge, [*block, "--max-memory", f"{count * each:g}GB", "--dask", f"local:{count}"])
+        for count in (1, 2)
+    )
     ratio = one.wall / two.wall
     print(f"{edge}³ by Dask: one worker {one.wall:.0f} s, two {two.wall:.0f} s, {ratio:.2f} times faster")
 
