@@ -43,6 +43,7 @@ from zoo.cli.remote import (
     threshold_of,
     tile_options,
 )
+from zoo.cli.resume import before, check_same
 from zoo.cli.track import check_track
 from zoo.defaults import RECORD
 from zoo.errors import InputError
@@ -226,18 +227,21 @@ def _predict(
     targets = [make_target(out, stem_of(path)) for path in paths]
     check_names(targets)
     every = dict(zip(paths, targets, strict=True))
+    report, place = out / "report.html", out / RECORD
+    old = before(place) if resume else None
     if resume:
         paths, targets = undone(paths, targets, console)
         if not paths:
-            if not (out / RECORD).exists():
+            if old is None:
                 console.print(f"report.html and {RECORD} are missing: --overwrite does all anew, with them")
             return
-    report, place = out / "report.html", out / RECORD
     new = [file for target in targets for file in target.files()]
     # an image without labels may have the tables of a run that was killed
     check_new([report, *new, place], overwrite or resume)
     check_writable(out)
     made = record(place, list(every))
+    if old is not None:
+        check_same(old, made, {path.name for path in every.keys() - set(paths)})
     faults: dict[Path, str] = {}
     cases = _cases(zip(paths, targets, strict=True), read, networks, segmenter, faults, console)
     first = next(cases, None)
