@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from zoo.data.datasets import Volume
-from zoo.data.io import Spacing
 
 PERCENTILES = (5, 50, 95)
 
 
-def diameters(labels: np.ndarray, spacing: Spacing) -> np.ndarray:
+def across(volumes: Any) -> Any:
+    """Return the diameter in um of balls of some volumes, um3."""
+    return np.cbrt(np.asarray(volumes, float) * 6 / np.pi)
+
+
+def diameters(labels: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """Return the diameter of each object: that of the ball of its volume.
 
     Parameters
@@ -29,7 +33,7 @@ def diameters(labels: np.ndarray, spacing: Spacing) -> np.ndarray:
         um, in the order of the labels.
     """
     voxels = np.unique(labels[labels > 0], return_counts=True)[1]  # of foreground alone, to save memory
-    return np.cbrt(voxels * float(np.prod(spacing)) * 6 / np.pi)
+    return across(voxels * float(np.prod(spacing)))
 
 
 def typical(found: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sizes import diameters, typical
+from zoo.data.sizes import across, typical
 from zoo.errors import InputError
 
 FACTOR = 1.5  # voxels and objects that differ by less are not worth a word
@@ -60,46 +60,67 @@ def magnification(diameter: float, objects: Mapping[str, Any] | None) -> float:
     return trained / diameter
 
 
-def unfamiliar(
-    spacing: Sequence[float], labels: np.ndarray, objects: Mapping[str, Any] | None, diameter: float | None
-) -> tuple[str, ...]:
-    """Say where an image's voxels, or the objects found in it, are not like those trained on.
+def other_voxels(spacing: Sequence[float], objects: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Say where an image's voxels are not like those trained on.
 
     Parameters
     ----------
     spacing
         Voxel size (z, y, x) of the image, um.
-    labels : (Z, Y, X) int
-        What was found, whatever its size.
     objects
         What the weights were trained on, as :func:`zoo.data.sizes.describe_sizes` says; ``None`` for unknown.
-    diameter
-        What a user said of the objects, um; ``None`` for nothing.
 
     Returns
     -------
     tuple of str
-        A sentence each.
+        A sentence, or none.
     """
-    if not objects or diameter is not None:
+    if not objects:
         return ()
     trained = objects["spacing_um"]
-    notes = []
     ratios = np.array(spacing) / trained
-    if ratios.max() > FACTOR or ratios.min() < 1 / FACTOR:
-        notes.append(
-            f"voxels of {_edges(spacing)} um, and the weights were trained on {_edges(trained)} um: check "
-            "that the voxel size is right (--spacing Z Y X)"
-        )
-    found = diameters(labels, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
+    if ratios.min() >= 1 / FACTOR and ratios.max() <= FACTOR:
+        return ()
+    return (
+        f"voxels of {_edges(spacing)} um, and the weights were trained on {_edges(trained)} um: check "
+        "that the voxel size is right (--spacing Z Y X)",
+    )
+
+
+def other_sizes(found: np.ndarray, objects: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Say where the objects of an image are not like those trained on.
+
+    Parameters
+    ----------
+    found : (N,) float
+        Their diameters, um.
+    objects
+        As of `other_voxels`.
+
+    Returns
+    -------
+    tuple of str
+        A sentence, or none.
+    """
+    if not objects or not len(found):
+        return ()
     low, _, high = objects["diameter_um"]
-    if len(found) and not low / FACTOR <= typical(found) <= high * FACTOR:
-        size = f"{typical(found):.3g}"
-        notes.append(
-            f"the objects found are about {size} um across, and the weights were trained on {low:g} to "
-            f"{high:g} um: --diameter {size}, or what you measure, shows them to the networks at that size"
-        )
-    return tuple(notes)
+    if low / FACTOR <= typical(found) <= high * FACTOR:
+        return ()
+    size = f"{typical(found):.3g}"
+    return (
+        f"the objects found are about {size} um across, and the weights were trained on {low:g} to "
+        f"{high:g} um: --diameter {size}, or what you measure, shows them to the networks at that size",
+    )
+
+
+def left_out(min_volume: float) -> str:
+    """Say that some objects were too small; the same for all images, which is told but once."""
+    shown = f"{float(f'{min_volume:.3g}'):,g}"
+    return (
+        f"objects of less than {shown} um3, a ball {across(min_volume):.2g} um across, "
+        "were left out: --min-volume sets another least"
+    )
 
 
 def _edges(spacing: Sequence[float]) -> str:

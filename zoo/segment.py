@@ -12,11 +12,12 @@ import numpy as np
 from zoo import forecast, progress, registry
 from zoo.data.movies import unfit
 from zoo.data.resample import resample
+from zoo.data.sizes import diameters
 from zoo.data.tiles import blend, pad_to, pad_to_multiple
 from zoo.defaults import RADIUS_UM, SLICE_FUSION, THRESHOLD, UNMARKED
 from zoo.entry import Entry
 from zoo.errors import InputError
-from zoo.familiar import magnification, rescaled, unfamiliar
+from zoo.familiar import left_out, magnification, other_sizes, other_voxels, rescaled
 from zoo.fusion.landscape import split_by_vote
 from zoo.fusion.watershed import remove_small
 from zoo.recipe import Recipe
@@ -192,13 +193,13 @@ def segment(
     """
     assert entry.fuse is not None, f"{entry.name} has no fuse"
     fuse = entry.fuse.load()
+    if not entry.needs and not entry.trainable:
+        return Segmentation(fuse(image, spacing))
     if min_volume is None:
         min_volume = entry.subject.min_volume
         if diameter is not None:  # nuclei of another size have debris of another size
             first = networks[next(iter(entry.needs.values()), entry.name)]
             min_volume /= magnification(diameter, first.objects) ** 3
-    if not entry.needs and not entry.trainable:
-        return Segmentation(fuse(image, spacing))
     if entry.task == "instances_2d":
         return _by_vote(networks[entry.name], image, spacing, threshold, fuse)
     if "ensemble" in entry.needs:
@@ -212,25 +213,38 @@ def segment(
     }
     layers, masks = _maps(entry, networks, image, shown, threshold, (tile, in_flight), flips, unmarked)
     if not entry.needs:
-        labels = fuse(masks.pop(entry.name))
-        if entry.task != "centres":
-            labels = remove_small(labels, min_volume, spacing, out=labels)
-        seen = layers[entry.name]
-        return Segmentation(labels, {f"{entry.name} (probability)": seen}, probability=seen)
+        labels, seen = fuse(masks.pop(entry.name)), layers[entry.name]
+        maps = {f"{entry.name} (probability)": seen}
+        if entry.task == "centres":
+            return Segmentation(labels, maps, probability=seen)
+        objects = networks[entry.name].objects if diameter is None else None
+        labels, notes = _without_small(labels, min_volume, spacing, objects)
+        return Segmentation(labels, maps, notes=notes, probability=seen)
     nsn, ndn = entry.needs["nsn"], entry.needs["ndn"]
     progress.stage("nuclei")
     if unmarked == "vote":  # in the networks' eyes, in which all nuclei are of the size trained on
         labels = split_by_vote(masks.pop(nsn), layers[ndn], shown[nsn])
     else:
         labels = fuse(masks.pop(nsn), masks.pop(ndn), spacing, unmarked)  # popped: it frees them when it can
-    notes = unfamiliar(spacing, labels, networks[nsn].objects, diameter)
+    objects = networks[nsn].objects if diameter is None else None
+    labels, notes = _without_small(labels, min_volume, spacing, objects)
     return Segmentation(
-        remove_small(labels, min_volume, spacing, out=labels),
+        labels,
         {"NSN (nucleus probability)": layers[nsn], "NDN (centre probability)": layers[ndn]},
         notes=notes,
         probability=layers[nsn],
         centres=layers[ndn],
     )
+
+
+def _without_small(
+    labels: np.ndarray, min_volume: float, spacing: Sequence[float], objects: Mapping[str, Any] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Leave small objects out, in place, and say what a user should know of the sizes there were."""
+    found = diameters(labels, spacing)
+    notes = other_voxels(spacing, objects) + other_sizes(found, objects)
+    labels = remove_small(labels, min_volume, spacing, out=labels)
+    return labels, notes + ((left_out(min_volume),) if labels.max(initial=0) < len(found) else ())
 
 
 def _maps(

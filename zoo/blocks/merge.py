@@ -18,7 +18,7 @@ AGAIN = "give the command again without --merge, and it is done anew"
 LABELS = "labels.ome.zarr"  # beside the folders of the frames, until it is whole
 
 
-def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
+def add_up(job: Job, done: Sequence[int], min_volume: float) -> tuple[list[Nucleus], int]:
     """Add up the objects of all blocks, and give those that are large enough a number each.
 
     Parameters
@@ -32,9 +32,9 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
 
     Returns
     -------
-    list of Nucleus
-        In the order of their numbers, which is that of their markers through the volume. The surface
-        is not measured, nor what follows from it.
+    nuclei, smaller
+        Nuclei in the order of their numbers, which is that of their markers through the volume; the surface
+        is not measured, nor what follows from it. And how many objects were too small.
     """
     tables = [_objects(job, number) for number in done]
     parts = {
@@ -58,7 +58,7 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
     z, y, x = (places / np.maximum(voxels, 1)[:, None] * job.spacing).T
     intensity, probability = (total(key) / np.maximum(voxels, 1) for key in ("intensity", "probability"))
     centre = total("centre", np.maximum)
-    return [
+    nuclei = [
         Nucleus(
             frame=job.time or 0,
             label=int(numbers[i]),
@@ -76,6 +76,7 @@ def add_up(job: Job, done: Sequence[int], min_volume: float) -> list[Nucleus]:
         )
         for i in np.flatnonzero(stays)
     ]
+    return nuclei, len(stays) - len(nuclei)
 
 
 def _objects(job: Job, number: int) -> dict[str, np.ndarray]:

@@ -35,6 +35,7 @@ from zoo.data.omezarr import add_labels, create, fill, pyramid
 from zoo.data.write import atomic_folder
 from zoo.errors import InputError
 from zoo.evaluate.criteria import Nucleus
+from zoo.familiar import left_out
 from zoo.forecast import bytes_needed
 
 LEVELS, MAPS = "levels", "maps"  # the first steps, each of all networks at once
@@ -192,7 +193,10 @@ def merge_blocks(
         raise InputError(report.failed[0] if report.failed else f"no block in {place.parent} has labels")
     for job in jobs:
         if done := _done(job):
-            report.nuclei += add_up(job, done, min_volume)
+            nuclei, smaller = add_up(job, done, min_volume)
+            report.nuclei += nuclei
+            if smaller and (note := left_out(min_volume)) not in report.notes:
+                report.notes.append(note)
             report.notes += cut_objects(job, done)
             report.unread += [line for line in unread_in(job, done) if line not in report.unread]
         if not report.failed and (left := missing(job)):  # no hole without a word

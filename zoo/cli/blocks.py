@@ -26,11 +26,12 @@ from zoo.cli.block_progress import Follower, expected_seconds
 from zoo.cli.options import SPACING_FROM, make_console, tell_weights
 from zoo.cli.record import begin, device_of
 from zoo.data.io import Spacing, resolve_spacing
+from zoo.data.sizes import across
 from zoo.data.volumes import Volume, open_volume
 from zoo.entry import Entry
 from zoo.errors import InputError
 from zoo.evaluate.criteria import write_criteria
-from zoo.familiar import magnification, rescaled
+from zoo.familiar import magnification, other_sizes, other_voxels, rescaled
 from zoo.forecast import SHARE, bytes_free
 from zoo.recipe import Recipe
 from zoo.segment import Network
@@ -66,6 +67,9 @@ def predict_blocks(
     runs = read_runs(entry.name, chosen)
     parts = {name: parts_of(run) for name, run in runs.items()}
     views = {} if "ensemble" in entry.needs else _views(volume, um, runs, diameter)
+    known = runs[entry.needs["nsn"]].settings.get("objects") if views else None
+    for note in () if diameter is not None else other_voxels(um, known):
+        console.print(note)
     plan = _plan(volume, um, views, blocks, None if overwrite else places.home)
     if blocks.plan:
         _tell(volume, um, plan, views, load_networks(entry.name, chosen) if views else {})
@@ -74,7 +78,7 @@ def predict_blocks(
     if min_volume is None:
         min_volume = entry.subject.min_volume
         if diameter is not None:
-            min_volume /= magnification(diameter, runs[entry.needs["nsn"]].settings.get("objects")) ** 3
+            min_volume /= magnification(diameter, known) ** 3
     if volume.shape[0] == 1:
         min_volume = 0.0  # a slice has no volume to speak of
     if overwrite:
@@ -121,6 +125,8 @@ def predict_blocks(
     except OSError as fault:
         stop_on_full_disk(fault)
         raise
+    if diameter is None:
+        report.notes += other_sizes(across([nucleus.volume_um3 for nucleus in report.nuclei]), known)
     _finish(report, places.home, console, keep=blocks.shard is not None)
 
 

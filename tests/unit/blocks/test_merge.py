@@ -114,14 +114,16 @@ def test_parts_of_an_object_are_added_up_by_hand(tmp_path):
     )
     job.store.put_table(OBJECTS, 0, left | none)
     job.store.put_table(OBJECTS, 1, right | none)
-    first, second = add_up(job, [0, 1], 0.0)
+    (first, second), smaller = add_up(job, [0, 1], 0.0)
+    assert smaller == 0
     assert (first.label, first.voxels, first.volume_um3) == (1, 3, 6.0)
     assert (first.z_um, first.y_um, first.x_um) == (2.0, 2.0, 15.0)
     assert (first.mean_intensity, first.mean_probability) == pytest.approx((14.0, 0.8))
     assert first.centre_probability == 0.75
     assert first.touches_border  # two planes: all touches one
     assert (second.label, second.voxels, second.x_um) == (2, 1, 31.0)
-    assert [nucleus.voxels for nucleus in add_up(job, [0, 1], 4.0)] == [3]
+    nuclei, smaller = add_up(job, [0, 1], 4.0)
+    assert ([nucleus.voxels for nucleus in nuclei], smaller) == ([3], 1)
     assert [job.store.table(NUMBERS, block)["number"].tolist() for block in (0, 1)] == [[1], [1, 0]]
 
 

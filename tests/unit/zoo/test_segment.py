@@ -257,6 +257,14 @@ def test_objects_below_the_least_volume_are_left_out(least, left):
     network = {"unet3d": Network(ENTRY, RECIPE, Constant(np.repeat(mask, 2, axis=0)))}
     found = segment(registry.get("unet3d"), network, image(mask.shape), (2.0, 1.0, 1.0), min_volume=least)
     assert found.labels.max() == left
+    told = f"less than {least:,g} um3" in " ".join(found.notes)
+    assert told == (left < 2)
+
+
+def test_a_diameter_means_nothing_to_a_method_without_networks():  # the baseline of 'zoo eval --diameter'
+    noisy = image((8, 24, 24))
+    found = segment(registry.get("classical"), {}, noisy, UM, diameter=9.0)
+    np.testing.assert_array_equal(found.labels, classical.segment(noisy, UM))
 
 
 @pytest.mark.usefixtures("plenty")
