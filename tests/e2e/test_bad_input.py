@@ -42,6 +42,7 @@ def files(tmp_path_factory) -> Path:
     np.save(folder / "negative.npy", labels.astype(np.int16) - 1)
     np.save(folder / "float.npy", labels.astype(np.float32))
     (folder / "empty").mkdir()
+    (folder / "link.tif").symlink_to("good.tif")
     (folder / "twins").mkdir()
     write_image(folder / "twins" / "good.tif", image, UM)
     (folder / "bad.toml").write_text("epochs = = 3\n")
@@ -68,6 +69,24 @@ def files(tmp_path_factory) -> Path:
         (folder / name / "run.json").write_text(json.dumps(settings))
     return folder
 
+
+INPUTS = [  # are never written to, whatever may be replaced
+    bad("image", "predict classical @/good.tif --out @ --overwrite", "would change the input", "good.tif"),
+    bad("image, resumed", "predict classical @/good.tif --out @ --resume", "would change the input"),
+    bad("image by a link", "predict classical @/link.tif --out @ --overwrite", "would change the input"),
+    bad("truth", "eval classical --data @/pairs --out @/pairs --overwrite", "would change the input"),
+    bad("labels", "measure @/labels.tif --out @/labels.tif --overwrite", "would change the input"),
+    bad(
+        "measured image",
+        "measure @/labels.tif --image @/good.tif --out @/good.tif --overwrite",
+        "would change the input",
+    ),
+    bad(
+        "scored labels",
+        "eval --pred @/labels.tif --truth @/labels.tif --json @/labels.tif --overwrite",
+        "would change the input",
+    ),
+]
 
 PREDICT = [
     bad("not an image", "predict classical @/text.tif --out out", "@/text.tif", "not a TIFF"),
@@ -159,7 +178,7 @@ MEASURE = [
     bad("channel", "measure @/labels.tif --image @/good.tif --channel 1 --out m.csv", "channel 1"),
     bad("zero spacing", "measure @/labels.tif --spacing 1 1 0 --out m.csv", "positive"),
     bad("out below a file", "measure @/labels.tif --out @/good.tif/m.csv", "@/good.tif is a file"),
-    bad("out is there", "measure @/labels.tif --out @/labels.tif", "@/labels.tif exists", "--overwrite"),
+    bad("out is there", "measure @/labels.tif --out @/smaller.tif", "@/smaller.tif exists", "--overwrite"),
     bad("out is a folder", "measure @/labels.tif --out @/empty --overwrite", "@/empty is a folder"),
     bad("no out", "measure @/labels.tif", "--out"),
 ]
@@ -247,7 +266,7 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize("case", PREDICT)
+@pytest.mark.parametrize("case", INPUTS + PREDICT)
 def test_predict(case, files, tmp_path):
     check_refused(case.command, case.says, files, tmp_path)
 

@@ -173,7 +173,7 @@ def bad_files(tmp_path_factory) -> Path:
         bad("3-D labels", "track @/labels.tif --out out", "@/labels.tif has no time axis"),
         bad("float labels", "track @/floats.npy --out out", "@/floats.npy", "float32"),
         bad("no such file", "track @/gone.tif --out out", "@/gone.tif", "does not exist"),
-        bad("onto itself", "track @/series.tif --out @ --overwrite", "series.tif, which is read"),
+        bad("onto itself", "track @/series.tif --out @ --overwrite", "series.tif would change the input"),
         bad("results are there", "track @/series.tif --out @/done", "series_res_track.txt", "--overwrite"),
         bad("no distance", "track @/series.tif --out out --max-distance 0", "--max-distance", "x>0"),
         bad("distance no number", "track @/series.tif --out out --max-distance nan", "nan"),

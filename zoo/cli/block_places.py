@@ -98,11 +98,13 @@ def _device(folder: Path) -> int:
 
 
 def begin_anew(places: Places) -> None:
-    """Remove an unfinished run; labels that it was about to replace are put back."""
+    """Empty the folder of an unfinished run, which is locked; labels that it was to replace are put back."""
     before = places.home / REPLACED
     if before.exists() and not places.out.exists():
         os.replace(before, places.out)
-    shutil.rmtree(places.home, ignore_errors=True)
+    for path in places.home.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -81,10 +81,10 @@ def predict_blocks(
             min_volume /= magnification(diameter, known) ** 3
     if volume.shape[0] == 1:
         min_volume = 0.0  # a slice has no volume to speak of
-    if overwrite:
-        begin_anew(places)
     try:
         with removed_if_empty(places.home, blocks), locked(places.home, blocks.shard is not None):
+            if overwrite:
+                begin_anew(places)
             begun = any(places.home.glob(f"[!.]*/{PLAN}"))
             jobs = _jobs(
                 entry,

@@ -11,6 +11,7 @@ import click
 from zoo import registry
 from zoo.cli.options import (
     PATH,
+    check_apart,
     check_new,
     check_writable,
     diameter_option,
@@ -112,6 +113,7 @@ def evaluate(
     check_definition(definition, chosen)
     files = [path for path in (json_file, csv_file, out and out / "report.html") if path]
     place = out / RECORD if out else beside(files[0]) if files else None
+    check_apart(files, [path for path in (pred, truth) if path and path.is_file()])
     check_new([*files, *([place] if place else [])], overwrite)
     for path in files:
         check_writable(path.parent)
@@ -144,6 +146,7 @@ def evaluate(
         dataset = _dataset(entry, data, names(embryos), spacing, console)
         if out:
             labels = [label_file(out, sample.name) for sample in dataset.samples]
+            check_apart(labels, [] if data is None else [data, data / "labels"])  # where the truth may be
             check_new(labels, overwrite)
             files += labels
         if place:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.options import (
+    PATH,
+    check_apart,
+    check_new,
+    check_writable,
+    make_console,
+    overwrite_option,
+    spacing_option,
+)
 from zoo.cli.record import begin
 from zoo.errors import InputError
 
@@ -120,10 +128,7 @@ def _check_places(images: Sequence[Path], places: Sequence[Path], overwrite: boo
     for number, path in enumerate(images):
         if real[number] in real[:number]:
             raise InputError(f"{path} is given twice: each label image votes once; weigh them by --scores")
-    for place in places:
-        for path, inside in zip(images, real, strict=True):
-            if place.resolve() == inside or place.resolve().parent == inside:
-                raise InputError(f"{place} would change the input {path}: choose another --out")
+    check_apart(places, images)
     check_new(places, overwrite)
     check_writable(places[0].parent)
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.options import (
+    PATH,
+    check_apart,
+    check_new,
+    check_writable,
+    make_console,
+    overwrite_option,
+    spacing_option,
+)
 from zoo.cli.record import begin
 from zoo.errors import InputError
 
@@ -36,6 +44,7 @@ def measure(
 
     series_files = [out.with_name(f"{out.stem}_frames.csv"), out.with_name(f"{out.stem}_over_time.png")]
     place = beside(out)
+    check_apart([out, place, *series_files], [labels, image])
     check_new([out, place], overwrite)
     check_writable(out.parent)
     found = io.read_labels(labels)

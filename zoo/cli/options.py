@@ -210,6 +210,28 @@ def make_console() -> Console:
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
+def check_apart(places: Sequence[Path], inputs: Sequence[Path | None]) -> None:
+    """Refuse to write to what is read, or into a folder that is read, whatever may be replaced.
+
+    Parameters
+    ----------
+    places
+        Files that will be written.
+    inputs
+        Files and folders that are read; ``None`` where one was not given.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    real = {path.resolve(): path for path in inputs if path is not None}
+    for place in places:
+        path = real.get(place.resolve()) or real.get(place.resolve().parent)
+        if path is not None:
+            raise InputError(f"{place} would change the input {path}: choose another --out")
+
+
 def check_new(paths: Sequence[Path], overwrite: bool) -> None:
     """Refuse to replace files that are there, and any folder, before any work is done.
 

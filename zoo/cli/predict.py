@@ -17,6 +17,7 @@ from zoo.cli.image_list import check_names, undone, without_masks
 from zoo.cli.options import (
     PATH,
     SPACING_FROM,
+    check_apart,
     check_new,
     check_writable,
     diameter_option,
@@ -228,6 +229,7 @@ def _predict(
     check_names(targets)
     every = dict(zip(paths, targets, strict=True))
     report, place = out / "report.html", out / RECORD
+    check_apart([*(file for target in targets for file in target.files()), report, place], paths)
     old = before(place) if resume else None
     if resume:
         paths, targets = undone(paths, targets, console)

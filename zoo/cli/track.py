@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, check_new, check_writable, make_console, overwrite_option, spacing_option
+from zoo.cli.options import (
+    PATH,
+    check_apart,
+    check_new,
+    check_writable,
+    make_console,
+    overwrite_option,
+    spacing_option,
+)
 from zoo.cli.record import begin
 from zoo.defaults import MAX_DISTANCE_UM
 from zoo.errors import InputError
@@ -47,9 +55,8 @@ def track(
     from zoo.track_results import TrackedTarget, describe, write_tracks
 
     target = TrackedTarget(out, stem_of(labels))
-    if target.labels.resolve() == labels.resolve():
-        raise InputError(f"{out} holds {labels.name}, which is read: give another folder")
     files, place = [target.labels, target.tracks, target.res_track], beside(target.labels)
+    check_apart([*files, place], [labels])
     check_new([*files, place], overwrite)
     check_writable(out)
     found = io.read_labels(labels)

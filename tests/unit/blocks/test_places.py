@@ -48,9 +48,13 @@ def test_a_second_command_is_kept_out_and_shards_let_each_other_in(tmp_path):
 def test_labels_that_were_about_to_be_replaced_come_back(tmp_path):
     places = Places.of(tmp_path / "labels.ome.zarr")
     create(places.home / REPLACED, (8, 8, 8), np.uint8, (1, 1, 1), labels=True)
-    begin_anew(places)
+    (places.home / "t0000").mkdir()
+    with locked(places.home, share=False):
+        begin_anew(places)
+        with pytest.raises(InputError, match="another command works in"), locked(places.home, share=False):
+            pass  # the lock is not among what is removed
     assert (places.out / "zarr.json").is_file()
-    assert not places.home.exists()
+    assert [path.name for path in places.home.iterdir()] == [".lock"]
 
 
 def test_networks_that_ran_elsewhere_are_not_said_to_have_run_on_this_machine():
