@@ -18,6 +18,7 @@ from zoo.errors import InputError
 # ImageJ's offsets have 32 bits; 32 MB are kept for what is not pixels, the allowance tifffile makes too.
 CLASSIC_BYTES = 2**32 - 2**25
 
+NAMES = "backslashreplace"  # how texts hold names of files that are no UTF-8, as Linux lets them be
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
 _OME_TYPES = {"int8", "int16", "int32", "uint32", "float64"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.write import atomic
+from zoo.data.write import NAMES, atomic
 from zoo.errors import InputError
 from zoo.evaluate import histograms, mosaic, page, pictures, suspicion, viewer
 
@@ -169,7 +169,10 @@ def write_report(
         _others_section(others),
         _footer(),
     ]
-    with atomic(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", errors=NAMES, newline="\n") as file,
+    ):
         file.writelines(page.page(title, filter(None, body)))
     return path
 

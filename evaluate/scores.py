@@ -12,7 +12,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from zoo.data.write import atomic
+from zoo.data.write import NAMES, atomic
 from zoo.errors import InputError, unknown
 from zoo.evaluate.foreground import Counts, pool, pooled
 from zoo.evaluate.overlap import count_overlap
@@ -275,7 +275,7 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors=NAMES)
 
 
 def write_csv(path: Path, rows_by_method: Mapping[str, Sequence[Row]]) -> None:
@@ -294,7 +294,7 @@ def write_csv(path: Path, rows_by_method: Mapping[str, Sequence[Row]]) -> None:
         If the file cannot be written.
     """
     metrics = _metrics(row for rows in rows_by_method.values() for row in rows)
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=NAMES) as file:
         writer = csv.writer(file)
         writer.writerow(["method", "name", "group", "stage", "nuclei", *metrics, "seconds"])
         for method, rows in rows_by_method.items():

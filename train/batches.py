@@ -67,8 +67,10 @@ def prepare_example(volume: Volume, entry: Entry, recipe: Recipe | CellRecipe) -
             f"{volume.name}: its {lost} vanish on voxels of {recipe.voxel_um:g} um, as they are smaller: "
             f"--set a smaller voxel_um{more}"
         )
-    # float16 halves what stays in memory; 11 bits are more than the noise leaves
-    return Example(pad_to(image, recipe.patch)[0].astype(np.float16), pad_to(target, recipe.patch)[0])
+    # float16 halves what stays in memory; 11 bits are more than the noise leaves; hot voxels stay finite
+    most = np.finfo(np.float16).max
+    image = np.clip(pad_to(image, recipe.patch)[0], -most, most).astype(np.float16)
+    return Example(image, pad_to(target, recipe.patch)[0])
 
 
 class Batches(keras.utils.PyDataset):

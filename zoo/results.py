@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from os.path import abspath
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ _COUNTED = ("volume_um3", "mean_probability", "centre_probability", "sphericity"
 
 def stem_of(path: Path) -> str:
     """Return the name that an image's results carry: a file's without its suffixes, a folder's whole."""
-    path = path.resolve()  # "." has no name
+    path = Path(abspath(path))  # "." has no name; a link is called as it is, not as what it leads to
     return path.name if path.is_dir() else path.stem.removesuffix(".ome")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from zoo.data.write import atomic
+from zoo.data.write import NAMES, atomic
 from zoo.evaluate.page import Table
 from zoo.evaluate.report import write_report
 from zoo.evaluate.scores import Summary, spread, stage_of, summarise
@@ -64,7 +64,7 @@ def write_scoreboard(out: Path, board: Board, metrics: Sequence[str], settings: 
     page, listing, html = files(out)
     how = {**settings, **_describe(board), **HOW}
     with atomic(page) as part:
-        part.write_text(_page(board, metrics, {**how, **versions()}), encoding="utf-8")
+        part.write_text(_page(board, metrics, {**how, **versions()}), encoding="utf-8", errors=NAMES)
     _write_csv(listing, board, metrics)
     how["pictures"] = f"the volumes of each method with the lowest {_heading(board.ranked_by)}, lowest first"
     write_report(
@@ -171,7 +171,7 @@ def _page(board: Board, metrics: Sequence[str], settings: Mapping[str, str]) -> 
 
 def _write_csv(path: Path, board: Board, metrics: Sequence[str]) -> None:
     """Write a line a method and volume."""
-    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic(path) as part, part.open("w", newline="", encoding="utf-8", errors=NAMES) as file:
         writer = csv.writer(file)
         known = ["method", "name", "group", "stage", "nuclei"]
         writer.writerow([*known, *metrics, "seconds", "memory_bytes", "runs"])

@@ -89,6 +89,15 @@ INPUTS = [  # are never written to, whatever may be replaced
 ]
 
 PREDICT = [
+    bad(
+        "no mask to cut",
+        "predict classical @/good.tif --out out --threshold 0.6",
+        "--threshold means nothing to",
+    ),
+    bad("no least", "predict classical @/good.tif --out out --min-volume 9", "--min-volume means nothing to"),
+    bad("no markers", "predict unet3d @/good.tif --out out --unmarked keep", "--unmarked means nothing to"),
+    bad("markers", "predict qcanet_ndn @/good.tif --out out --threshold 0.6", "--threshold means nothing to"),
+    bad("scored", "eval classical --min-volume 9", "--min-volume means nothing to classical"),
     bad("not an image", "predict classical @/text.tif --out out", "@/text.tif", "not a TIFF"),
     bad("truncated", "predict classical @/truncated.tif --out out", "@/truncated.tif", "truncated"),
     bad("no bytes", "predict classical @/nothing.tif --out out", "@/nothing.tif", "empty"),

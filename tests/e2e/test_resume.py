@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import zoo
 
@@ -18,12 +19,12 @@ UM = (1.75, 0.8, 0.8)
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Path:
-    """Two images, one of them segmented with a threshold."""
+    """Two images, one of them segmented."""
     folder = tmp_path_factory.mktemp("done")
     for seed, name in enumerate("ab"):
         made = phantom.embryo(seed, nuclei=3, shape=(12, 40, 40), debris=0)
         write_image(folder / f"{name}.tif", made.image, UM)
-    zoo(folder, "predict classical a.tif --out out --min-volume 100 --spacing 1.75 0.8 0.8")
+    zoo(folder, "predict classical a.tif --out out --channel 0 --spacing 1.75 0.8 0.8")
     return folder
 
 
@@ -33,7 +34,7 @@ def home(done, tmp_path) -> Path:
     return tmp_path / "home"
 
 
-SAME = "--out out --min-volume 100 --spacing 1.75 0.8 0.8 --resume"
+SAME = "--out out --channel 0 --spacing 1.75 0.8 0.8 --resume"
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -47,19 +48,20 @@ def test_more_images_by_the_same_options_join_what_is_there(home):
     after = content(home / "out")
     assert after["a.tif"] == before["a.tif"]
     told = json.loads(after["provenance.json"])
-    assert [one["path"] for one in told["outputs"]][:3] == ["a.tif", "a_criteria.csv", "b.tif"]
+    outputs = ["report.html", "a.tif", "a_criteria.csv", "b.tif", "b_criteria.csv", "report_2.html"]
+    assert [one["path"] for one in told["outputs"]] == outputs
 
 
-def test_defaults_may_be_written_out_and_paths_be_others(home):
-    command = f"predict classical {home}/a.tif b.tif --unmarked vote {SAME}"
+def test_paths_may_be_others(home):
+    command = f"predict classical {home}/a.tif b.tif {SAME}"
     assert "1 of 2 images" in zoo(home, command.replace("--out out", f"--out {home}/out")).stderr
 
 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("classical a.tif b.tif --out out --resume --spacing 1.75 0.8 0.8", "--min-volume 100.0, not"),
-        ("classical a.tif b.tif --min-volume 100 --out out --resume", "--spacing 1.75 0.8 0.8, not left out"),
+        ("classical a.tif b.tif --out out --resume --spacing 1.75 0.8 0.8", "--channel 0, not"),
+        ("classical a.tif b.tif --channel 0 --out out --resume", "--spacing 1.75 0.8 0.8, not left out"),
         (f"classical a.tif b.tif {SAME} --spacing 1 1 1", "--spacing 1.75 0.8 0.8, not 1.0 1.0 1.0"),
         (f"classical a.tif {SAME} --correct-bleaching", "--correct-bleaching left out, not given"),
         (f"qcanet a.tif b.tif {SAME}", "model classical, not qcanet"),
@@ -125,3 +127,25 @@ def test_other_weights_are_refused_by_their_content_not_their_place():
     new.weights["net"]["sha256"] = "2"
     with pytest.raises(InputError, match=r"weights of net are not those .* \(runs/net\)"):
         check_same(old, new, [])
+
+
+def test_the_report_and_the_record_of_what_was_done_before_stay(home):
+    first = (home / "out" / "report.html").read_bytes()
+    said = zoo(home, f"predict classical b.tif {SAME}").stderr
+    assert "report_2.html are in out" in said
+    assert (home / "out" / "report.html").read_bytes() == first
+    told = json.loads((home / "out" / "provenance.json").read_text())
+    assert [one["path"] for one in told["inputs"]] == ["a.tif", "b.tif"]
+    outputs = ["a.tif", "a_criteria.csv", "report.html", "b.tif", "b_criteria.csv", "report_2.html"]
+    assert [one["path"] for one in told["outputs"]] == outputs
+
+
+def test_overwriting_leaves_no_tables_of_labels_that_are_gone(home):
+    series = np.stack([phantom.embryo(seed, nuclei=2, shape=(8, 32, 32), debris=0).image for seed in (0, 0)])
+    write_image(home / "s.tif", series, UM)
+    zoo(home, "predict classical s.tif --out new --track")
+    (home / "new" / "s_notes.txt").write_text("mine")
+    write_image(home / "s.tif", series[0], UM)
+    zoo(home, "predict classical s.tif --out new --overwrite")
+    left = {"provenance.json", "report.html", "s.tif", "s_criteria.csv", "s_notes.txt"}
+    assert {path.name for path in (home / "new").iterdir()} == left

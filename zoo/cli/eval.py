@@ -14,6 +14,7 @@ from zoo.cli.options import (
     check_apart,
     check_new,
     check_writable,
+    cutting,
     diameter_option,
     flips_option,
     labelling,
@@ -141,7 +142,8 @@ def evaluate(
         if min_volume is not None or diameter is None:  # else it is scaled
             how_labelled["min_volume"] = entry.subject.min_volume if min_volume is None else min_volume
         how_labelled |= labelling(entry, unmarked, slice_fusion, radius_um, diameter, flips)
-        settings |= {key: str(value) for key, value in how_labelled.items()}
+        idle = {"threshold", "min_volume"} - cutting(entry)
+        settings |= {key: str(value) for key, value in how_labelled.items() if key not in idle}
         settings |= {"data": str(data or f"built-in synthetic {entry.subject.objects}")} | how
         dataset = _dataset(entry, data, names(embryos), spacing, console)
         if out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,23 @@ def undone(paths: list[Path], targets: list[Target], console: Console) -> tuple[
     left = [(path, target) for path, target in both if not target.labels.is_file()]
     console.print(f"{len(paths) - len(left)} of {len(paths)} images were done before")
     return [path for path, _ in left], [target for _, target in left]
+
+
+def there(targets: Iterable[Target]) -> dict[Path, int]:
+    """Return the results of images that are there, of whatever kind, and what tells that one is replaced."""
+    from zoo.movie_results import MovieTarget
+    from zoo.track_results import TrackedTarget
+
+    kinds = MovieTarget, TrackedTarget
+    files = {file for at in targets for kind in kinds for file in kind(at.folder, at.stem).files()}
+    return {file: file.stat().st_ino for file in files if file.is_file()}
+
+
+def remove_left(before: Mapping[Path, int], targets: Iterable[Target]) -> None:
+    """Remove what was there before images were done anew and is of labels that are gone: not replaced."""
+    for file, number in there(targets).items():
+        if before.get(file) == number:
+            file.unlink()
 
 
 def without_masks(paths: list[Path], console: Console) -> list[Path]:

@@ -156,6 +156,11 @@ def flips_option() -> Option:
     )
 
 
+def cutting(entry: Entry) -> set[str]:
+    """Return the settings of how a network's mask is cut, for entries that have one."""
+    return {"threshold", "min_volume"} if entry.networks and entry.task != "centres" else set()
+
+
 def labelling(
     entry: Entry, unmarked: str, slice_fusion: str, radius_um: float, diameter: float | None, flips: bool
 ) -> dict[str, Any]:
@@ -176,11 +181,11 @@ def labelling(
     if "ensemble" in entry.needs:
         meant = {"slice_fusion", "radius_um"}
     else:
-        meant = set() if entry.subject.prepared else {"unmarked"}
+        meant = {"unmarked"} if entry.needs else set()
         if (entry.needs or entry.trainable) and not entry.allows_empty:
             meant |= {"diameter", "flips"}
     context = click.get_current_context()
-    for name in given.keys() - meant:
+    for name in (given.keys() | {"threshold", "min_volume"}) - meant - cutting(entry):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise InputError(f"--{name.replace('_', '-')} means nothing to {entry.name}: leave it out")
     return {name: value for name, value in given.items() if name in meant and value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,14 @@ import click
 
 from zoo import registry
 from zoo.cli.block_options import Blocks, block_options
-from zoo.cli.image_list import check_names, undone, without_masks
+from zoo.cli.image_list import check_names, remove_left, there, undone, without_masks
 from zoo.cli.options import (
     PATH,
     SPACING_FROM,
     check_apart,
     check_new,
     check_writable,
+    cutting,
     diameter_option,
     flips_option,
     labelling,
@@ -44,7 +45,7 @@ from zoo.cli.remote import (
     threshold_of,
     tile_options,
 )
-from zoo.cli.resume import before, check_same
+from zoo.cli.resume import add_earlier, before, check_same
 from zoo.cli.track import check_track
 from zoo.defaults import RECORD
 from zoo.errors import InputError
@@ -166,7 +167,8 @@ def predict(
     with connected(entry, weights, remote) as open_networks:
         networks = cache(open_networks)  # once, when an image is known to be good
         how["threshold"] = threshold_of(entry, weights, networks if remote else None, threshold)
-        told = {key: str(value) for key, value in how.items()}
+        idle = {"threshold", "min_volume"} - cutting(entry)
+        told = {key: str(value) for key, value in how.items() if key not in idle}
         if channel is not None:
             told["channel"] = str(channel)
         if correct_bleaching:
@@ -244,6 +246,9 @@ def _predict(
     made = record(place, list(every))
     if old is not None:
         check_same(old, made, {path.name for path in every.keys() - set(paths)})
+    if resume and report.exists():
+        report = _next(report)
+    left = there(targets) if overwrite else {}
     faults: dict[Path, str] = {}
     cases = _cases(zip(paths, targets, strict=True), read, networks, segmenter, faults, console)
     first = next(cases, None)
@@ -255,15 +260,23 @@ def _predict(
             settings=settings() | versions(),
         )
         made.device = device_of(entry) if made.weights else made.device
+        remove_left(left, [target for path, target in every.items() if path not in faults])
         # what an earlier command left of an image that failed now is no output of this one
         files = [file for path, target in every.items() if path not in faults for file in target.files()]
         made.failed = list(faults.values())
-        made.finish(place, [*(file for file in files if file.exists()), report])
-        console.print(f"labels, measurements and report.html are in {out}")
+        files = [*(file for file in files if file.exists()), report]
+        made.finish(place, files if old is None else add_earlier(old, made, place, files))
+        console.print(f"labels, measurements and {report.name} are in {out}")
     if faults:
         raise InputError(
             "; ".join(faults.values()) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
         )
+
+
+def _next(report: Path) -> Path:
+    """Return the first name that is free, ``report_2.html``: the report of what was done before stays."""
+    numbered = (report.with_name(f"{report.stem}_{number}{report.suffix}") for number in count(2))
+    return next(path for path in numbered if not path.exists())
 
 
 def _read(

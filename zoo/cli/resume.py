@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,3 +82,26 @@ def check_same(old: Record, new: Record, done: Collection[str]) -> None:
                 f"the weights of {name} are not those that made the results there "
                 f"({old.weights[name]['path']}): give these, or {ANEW}"
             )
+
+
+def add_earlier(old: Record, new: Record, place: Path, files: Sequence[Path]) -> list[Path]:
+    """Take what a record tells of images that were done before, and not given again, into the next.
+
+    Parameters
+    ----------
+    old, new
+        Of the results that were there, and of the command that went on.
+    place
+        Where the record is.
+    files
+        What that command tells of.
+
+    Returns
+    -------
+    list of Path
+        Its files, and before them those of the old record that are still there.
+    """
+    known = {told["path"] for told in new.inputs}
+    new.inputs = [*(told for told in old.inputs if told["path"] not in known), *new.inputs]
+    earlier = [place.parent / told["path"] for told in old.outputs]
+    return [*(path for path in earlier if path not in files and path.is_file()), *files]

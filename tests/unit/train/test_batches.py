@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -38,6 +40,17 @@ def test_image_and_mask_on_the_networks_grid():
     scaled = isotropic(volume().image, (2, 1, 1), RECIPE)
     np.testing.assert_allclose(example.image, scaled, atol=2e-3)
     np.testing.assert_array_equal(example.target, np.repeat(volume().mask, 2, axis=0))
+
+
+def test_hot_voxels_stay_finite_in_half_precision():
+    hot = volume((16, 20, 24))
+    rng = np.random.default_rng(0)
+    image = rng.normal(0, 1e-3, hot.mask.shape).astype(np.float32)
+    image[4, 5, 5] = 500.0  # the 99.8th percentile is of the noise
+    assert isotropic(image, (2, 1, 1), RECIPE).max() > np.finfo(np.float16).max
+    image = prepare_example(replace(hot, image=image), registry.get("qcanet_nsn"), RECIPE).image
+    assert np.isfinite(image).all()
+    assert image.max() == np.finfo(np.float16).max
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])

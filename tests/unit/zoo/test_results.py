@@ -11,7 +11,7 @@ from zoo.data.io import Stack, read_labels
 from zoo.evaluate.report import MAX_PICTURED, write_report
 from zoo.movie_results import MovieTarget, write_movie
 from zoo.recipe import Recipe
-from zoo.results import Target, make_case, write_results
+from zoo.results import Target, make_case, stem_of, write_results
 from zoo.segment import Network, Segmentation, segment
 
 UM = (1.75, 0.8, 0.8)
@@ -121,3 +121,12 @@ def test_pictures_of_a_movie_are_painted_for_the_frames_that_show_them(tmp_path,
     assert len(rows) == len(movie)
     inside = movie[0][movie[0] > movie.max() / 2] / movie.max()
     assert float(rows[0]["mean_probability"]) == pytest.approx(inside.mean(), rel=1e-5)
+
+
+def test_results_are_called_as_a_link_is_not_as_what_it_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "MD5-1234.tif").touch()
+    (tmp_path / "embryo.ome.tif").symlink_to(tmp_path / "store" / "MD5-1234.tif")
+    assert stem_of(tmp_path / "embryo.ome.tif") == "embryo"
+    monkeypatch.chdir(tmp_path / "store")
+    assert stem_of(Path()) == "store"
