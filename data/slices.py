@@ -81,14 +81,14 @@ def read_slices(files: Sequence[Path]) -> tuple[np.ndarray, tuple[float, float, 
     volume : (Z, Y, X)
         The voxels in the type of the files.
     spacing : (z, y, x) um or None
-        The size of a voxel, where the first slice tells all of it.
+        The size of a voxel, where the first slice tells all of it; of a slice alone that of a pixel will do.
 
     Raises
     ------
     InputError
         If one is no grey 2-D image or cannot be read, or they differ in shape or type.
     """
-    first, spacing = _read_slice(files[0])
+    first, spacing = _read_slice(files[0], alone=len(files) == 1)
     shape = (len(files), *first.shape)
     check_fits(shape, first.dtype, files[0].parent)
     volume = np.empty(shape, first.dtype)
@@ -104,7 +104,7 @@ def read_slices(files: Sequence[Path]) -> tuple[np.ndarray, tuple[float, float, 
     return volume, spacing
 
 
-def _read_slice(path: Path) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+def _read_slice(path: Path, alone: bool = False) -> tuple[np.ndarray, tuple[float, float, float] | None]:
     if path.suffix.lower() == ".png":
         pixels = _read_png(path)
         spacing = None
@@ -113,7 +113,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[float, float, float] | No
             if dict(zip(series.axes, series.shape, strict=True)).get("S", 1) > 1:
                 raise InputError(_not_grey(path))
             pixels = read_planes(series, np.array(0), path)
-            spacing = voxel_size(series.parent)
+            spacing = voxel_size(series.parent, slice_alone=alone)
     else:
         raise InputError(
             f"{path} is no 2-D slice as the first file of its folder is: keep stacks and slices apart"

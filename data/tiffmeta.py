@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -96,13 +97,15 @@ def _two_dimensional_advice(size: dict[str, int]) -> str:
     return f"{_NEEDED}; for slices in files of their own give their folder"
 
 
-def voxel_size(tif: tifffile.TiffFile) -> tuple[float, float, float] | None:
+def voxel_size(tif: tifffile.TiffFile, slice_alone: bool = False) -> tuple[float, float, float] | None:
     """Find the size of a voxel in OME, ImageJ or tifffile's own metadata.
 
     Parameters
     ----------
     tif
         The open file.
+    slice_alone
+        Whether it is all there is: its depth, which no file tells of a slice, is then that of a pixel.
 
     Returns
     -------
@@ -110,6 +113,7 @@ def voxel_size(tif: tifffile.TiffFile) -> tuple[float, float, float] | None:
         (z, y, x) in um; None unless all three are told in a unit of length.
     """
     told: dict[str, Any]
+    size: Sequence[float | None]
     if tif.is_ome:
         size = _ome_size(tif.ome_metadata or "")
     elif tif.is_imagej:
@@ -121,9 +125,12 @@ def voxel_size(tif: tifffile.TiffFile) -> tuple[float, float, float] | None:
         size = _described_size(tif, told, told.get("spacing"))
     else:
         return None
-    if size is None or not all(math.isfinite(s) and s > 0 for s in size):
+    z, y, x = size
+    if z is None and slice_alone:
+        z = y
+    if z is None or y is None or x is None or not all(math.isfinite(s) and s > 0 for s in (z, y, x)):
         return None
-    return size
+    return z, y, x
 
 
 def ome_planes(tif: tifffile.TiffFile) -> int:
@@ -160,14 +167,11 @@ def _ome_pixels(xml: str) -> ElementTree.Element | None:
         return None
 
 
-def _ome_size(xml: str) -> tuple[float, float, float] | None:
+def _ome_size(xml: str) -> Sequence[float | None]:
     pixels = _ome_pixels(xml)
     if pixels is None:
-        return None
-    z, y, x = (
-        _length(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"
-    )
-    return None if z is None or y is None or x is None else (z, y, x)
+        return None, None, None
+    return [_length(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"]
 
 
 def _imagej_depth(metadata: dict[str, Any]) -> Any:
@@ -176,15 +180,13 @@ def _imagej_depth(metadata: dict[str, Any]) -> Any:
     return abs(depth) if isinstance(depth, int | float) else None
 
 
-def _described_size(
-    tif: tifffile.TiffFile, metadata: dict[str, Any], depth: Any
-) -> tuple[float, float, float] | None:
+def _described_size(tif: tifffile.TiffFile, metadata: dict[str, Any], depth: Any) -> Sequence[float | None]:
     """Join the depth in a description to the pixels in the resolution tags, which are per unit."""
     unit = str(metadata.get("unit", ""))
     z = _length(depth, str(metadata.get("zunit", unit)))
     y = _length(_inverse_resolution(tif, _Y_RESOLUTION), str(metadata.get("yunit", unit)))
     x = _length(_inverse_resolution(tif, _X_RESOLUTION), unit)
-    return None if z is None or y is None or x is None else (z, y, x)
+    return z, y, x
 
 
 def _inverse_resolution(tif: tifffile.TiffFile, tag: int) -> float | None:

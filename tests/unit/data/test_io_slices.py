@@ -152,6 +152,22 @@ def test_a_flat_file_tells_its_voxel_size(tmp_path, voxels):
     assert read_image(tmp_path / "i.ome.tif", flat=True).spacing == (3, 0.25, 0.5)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"imagej": True, "resolution": (5.0, 4.0), "metadata": {"unit": "um"}},
+        {"ome": True, "metadata": {"axes": "YX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.25}},
+    ],
+)
+def test_pixels_are_enough_for_a_slice_alone_and_not_for_a_stack(told, tmp_path, voxels):
+    (tmp_path / "stack").mkdir()
+    for name in ("0.tif", "1.tif"):
+        tifffile.imwrite(tmp_path / "stack" / name, voxels[0, 0].astype(np.uint16), **told)
+    alone = read_image(tmp_path / "stack" / "0.tif", flat=True)
+    assert alone.spacing == pytest.approx((0.25, 0.25, 0.2))
+    assert read_image(tmp_path / "stack").spacing is None
+
+
 def test_a_flat_mask_is_labels_zero_and_one(tmp_path, voxels):
     tifffile.imwrite(tmp_path / "l.tif", voxels[0, 0] > 30_000)
     stack = read_labels(tmp_path / "l.tif", flat=True)
