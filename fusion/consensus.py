@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import InputError, unknown
-from zoo.fusion.detections import Detections, from_labels, to_labels
+from zoo.fusion.detections import Detections, count_shared, from_labels, to_labels
 from zoo.fusion.ensemble import fuse
 from zoo.fusion.slices import join
 from zoo.fusion.watershed import check_spacing
@@ -240,16 +240,8 @@ def _agreements(labels: Labels, members: Sequence[Detections], um: Sequence[floa
 
 def _iou(one: Detections, i: int, other: Detections, j: int) -> float:
     """Measure intersection over union of two cropped masks."""
-    a, b = one.masks[i], other.masks[j]
-    start, start_b = one.starts[i], other.starts[j]
-    low = np.maximum(start, start_b)
-    high = np.maximum(np.minimum(start + a.shape, start_b + b.shape), low)
-    in_a, in_b = (
-        tuple(slice(*ends) for ends in zip(low - first, high - first, strict=True))
-        for first in (start, start_b)
-    )
-    shared = np.count_nonzero(a[in_a] & b[in_b])
-    return shared / (np.count_nonzero(a) + np.count_nonzero(b) - shared)
+    shared = count_shared(one, i, other, j)
+    return shared / (np.count_nonzero(one.masks[i]) + np.count_nonzero(other.masks[j]) - shared)
 
 
 def _uncertainty(images: Sequence[Labels], shares: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -60,6 +60,21 @@ class Detections:
         ]
 
 
+def count_shared(one: Detections, i: int, other: Detections, j: int) -> int:
+    """Count the voxels that the i-th mask of some and the j-th of others have in common."""
+    a, b = one.masks[i], other.masks[j]
+    start, start_b = one.starts[i], other.starts[j]
+    low = np.maximum(start, start_b)
+    high = np.minimum(start + a.shape, start_b + b.shape)
+    if (high <= low).any():
+        return 0
+    in_a, in_b = (
+        tuple(slice(*ends) for ends in zip(low - first, high - first, strict=True))
+        for first in (start, start_b)
+    )
+    return int(np.count_nonzero(a[in_a] & b[in_b]))
+
+
 def none_of(axes: int) -> Detections:
     """Return no detections in an image of so many axes."""
     return Detections(np.zeros((0, axes), int), (), np.zeros(0, np.float32))

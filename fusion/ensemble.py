@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import average, ward
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
 from zoo.errors import InputError, unknown
-from zoo.fusion.detections import Detections, none_of
+from zoo.fusion.detections import Detections, count_shared, none_of
 from zoo.fusion.silhouette import DEFINITIONS, cut, mean_silhouettes
 
 LINKAGES = {"ward": ward, "average": average}
@@ -102,7 +104,8 @@ def fuse(
     silhouette
         ``"standard"`` or ``"others"``, see `zoo.fusion.silhouette.mean_silhouettes`.
     bounds
-        How far the number of clusters is sought, ``"votes"`` or ``"paper"``: `cluster_range`.
+        How far the number of clusters is sought, ``"votes"`` or ``"paper"``: `cluster_range`. With
+        ``"votes"`` a cluster is also divided into what hangs together by masks that share voxels.
     one_per_member
         Whether a cluster takes but one detection from a member, the one with the highest score; the others
         are dropped, they do not move on to another cluster. Otherwise each has a vote.
@@ -129,7 +132,9 @@ def fuse(
     cluster is right, which has no silhouette: ours is one cluster if the range holds one and the centroid of
     each detection lies in the masks of all others, as with one nucleus, and not with two beside each other.
     A bound on the silhouettes cannot tell: those of a few jittered points are high by chance, and false
-    detections lower all.
+    detections lower all. Nor does the highest silhouette keep objects apart that few members found: it counts
+    a cluster of one as 0, so that several of these share one, of which each member then has but one vote. So
+    clusters are divided, which is ours.
     """
     _check(members, spacing, (linkage, silhouette, bounds), threshold)
     pool = _pool(members, len(spacing))
@@ -138,6 +143,8 @@ def fuse(
     labels = (
         _cluster(pool, spacing, linkage, silhouette, tried) if len(members) > 1 else np.arange(counts.sum())
     )
+    if bounds == "votes":
+        labels = _divide(labels, pool.detections)
     chosen = _best_of_members(labels, pool) if one_per_member else np.arange(len(labels))
     votes = np.bincount(labels[chosen])
     objects = [
@@ -255,6 +262,16 @@ def _cluster(
     k_min = max(k_min, 2)
     scores = mean_silhouettes(points, tree, k_min, k_max, silhouette)
     return cut(tree, k_min + int(scores.argmax()))
+
+
+def _divide(labels: Ints, detections: Detections) -> Ints:
+    """Divide clusters into what hangs together by masks that share voxels; numbered from 0."""
+    groups = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+    pairs = [pair for group in groups for pair in combinations(group.tolist(), 2)]
+    touching = [(i, j) for i, j in pairs if count_shared(detections, i, detections, j)]
+    rows, columns = np.array(touching, np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(labels),) * 2)
+    return connected_components(graph, directed=False)[1].astype(np.intp)
 
 
 def _is_one_object(detections: Detections) -> bool:

@@ -1,5 +1,7 @@
 """How many objects there are where members do not agree."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from ensemble_members import box, disc, found, labels
@@ -99,10 +101,37 @@ def test_distances_are_measured_in_um():
     # 3 voxels apart in y and 6 in x
     a, b, c, d = (box((3 * i, 6 * j), (1, 1)) for i in range(2) for j in range(2))
     members = [found(a, c), found(b, d)]
-    by_row = fuse(members, (5, 0.1), threshold=0.4, one_per_member=False)
+    how = {"threshold": 0.4, "one_per_member": False, "bounds": "paper"}  # masks apart are not divided
+    by_row = fuse(members, (5, 0.1), **how)
     assert [each.tolist() for each in by_row.clusters] == [[0, 1], [0, 1]]
-    by_column = fuse(members, (0.1, 5), threshold=0.4, one_per_member=False)
+    by_column = fuse(members, (0.1, 5), **how)
     assert [each.tolist() for each in by_column.clusters] == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [range(20), range(5)],
+        [range(4), []],
+        [range(5), range(5, 10)],
+        [range(12), range(6, 18), []],
+        [[*range(6), *range(6 + 4 * m, 10 + 4 * m)] for m in range(4)],
+    ],
+    ids=["subset", "one empty", "disjoint", "two of three", "common and private"],
+)
+def test_objects_apart_stay_whatever_else_was_found(seen, seed):
+    rng = np.random.default_rng(seed)
+    grid = np.array([(y, x) for y in range(8, 120, 16) for x in range(8, 120, 16)])
+    places = rng.permutation(grid) + rng.uniform(-2, 2, (len(grid), 2))
+    members = [found(*(disc(places[i], 4) for i in own)) for own in seen]
+    votes = Counter(i for own in seen for i in own)
+    stay = {i: count for i, count in votes.items() if 2 * count >= len(seen)}
+    fused = fuse(members, (1, 1))
+    assert sorted(fused.votes.tolist()) == sorted(stay.values())
+    centres = fused.detections.centroids((1, 1))
+    for i in stay:
+        assert np.hypot(*(centres - places[i]).T).min() < 1.0
 
 
 def test_three_nuclei_of_which_each_member_misses_another():

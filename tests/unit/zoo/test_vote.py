@@ -94,7 +94,7 @@ def test_members_get_the_image_and_all_axes_of_its_voxels():
 
 def test_distances_are_in_um():
     # three members see two nuclei 8 pixels apart along y, and err by 7 pixels along x
-    slices = [[boxes(((10, 14), (x, x + 4), 0.9), ((18, 22), (x, x + 4), 0.9))] for x in (10, 17, 24)]
+    slices = [[boxes(((10, 14), (x, x + 16), 0.9), ((18, 22), (x, x + 16), 0.9))] for x in (10, 17, 24)]
     members = ensemble(*map(Fake, slices))
 
     def joined(spacing):
