@@ -296,6 +296,11 @@ def resolve_spacing(
     return (z, y, x), where
 
 
+def stem_of(path: Path) -> str:
+    """Return a file's name without its suffixes, of which ``.ome.tif`` is one."""
+    return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
+
+
 def list_images(paths: Iterable[Path | str]) -> list[Path]:
     """List what `read_image` can read among files and folders.
 

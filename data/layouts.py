@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.data import coco, io, prepared
 from zoo.data.datasets import BBBC050_UM, DataSet, Sample, Volume
-from zoo.data.io import Spacing
+from zoo.data.io import Spacing, stem_of
 from zoo.data.slices import is_slice
 from zoo.data.targets import markers_from_labels
 from zoo.errors import InputError
@@ -86,7 +86,7 @@ def _bbbc050(root: Path, spacing: Spacing | None) -> DataSet | None:
     found = []
     for image, labels in _match(root / "Images", root / "GroundTruth_QCANet"):
         files = Files(image, labels=labels, mask=_partner(masks, image), markers=_partner(markers, image))
-        found.append(_sample(files, image.stem.split("_")[0], spacing))
+        found.append(_sample(files, stem_of(image).split("_")[0], spacing))
     return DataSet(layout="BBBC050", samples=tuple(found))
 
 
@@ -96,13 +96,13 @@ def _qcanet(root: Path, spacing: Spacing | None) -> DataSet | None:
     found = []
     for image, mask in _match(root / "images_raw", root / "images_nsn"):
         files = Files(image, mask=mask, markers=_partner(root / "images_ndn", image))
-        found.append(_sample(files, _group(image.stem), spacing))
+        found.append(_sample(files, _group(stem_of(image)), spacing))
     listed = root / "split_list" / "validation.txt"
     try:
         lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
     except UnicodeDecodeError as error:
         raise InputError(f"{listed} is no text in UTF-8 ({error}): save it again") from None
-    kept = {Path(line.strip()).stem for line in lines if line.strip()}
+    kept = {stem_of(Path(line.strip())) for line in lines if line.strip()}
     gone = sorted(kept - {sample.name for sample in found})
     if gone:
         raise InputError(f"{listed} names {', '.join(gone[:10])}: no such image in {root / 'images_raw'}")
@@ -113,7 +113,7 @@ def _pairs(root: Path, spacing: Spacing | None) -> DataSet | None:
     if not (root / "images").is_dir() or not (root / "labels").is_dir():
         return None
     found = [
-        _sample(Files(image, labels=labels), _group(image.stem), spacing)
+        _sample(Files(image, labels=labels), _group(stem_of(image)), spacing)
         for image, labels in _match(root / "images", root / "labels")
     ]
     parts, settings = prepared.read_split(root), prepared.read_settings(root)
@@ -142,7 +142,7 @@ def _tracking(root: Path, spacing: Spacing | None) -> DataSet | None:
             if number.isdigit():  # man_seg_000_010 annotates a single slice: no truth for a volume
                 image = _partner(sequence, Path(f"t{number}.tif"))
                 assert image is not None, "the sequence's folder was found above"
-                name = f"{sequence.name}_{image.stem}"
+                name = f"{sequence.name}_{stem_of(image)}"
                 found.append(_sample(Files(image, labels=labels), sequence.name, spacing, name))
     if not found:
         raise InputError(f"{root} holds no whole annotated volume (man_seg000.tif); slices alone do not do")
@@ -162,7 +162,12 @@ def _emrcnn(root: Path, spacing: Spacing | None) -> DataSet | None:
         if not testing:
             raise InputError(f"no file of {shown} has a partner of its name in {test / 'gt'}: rename them")
     found = [
-        _sample(Files(image, labels=labels, flat=True), _group(image.stem), spacing, f"{part}_{image.stem}")
+        _sample(
+            Files(image, labels=labels, flat=True),
+            _group(stem_of(image)),
+            spacing,
+            f"{part}_{stem_of(image)}",
+        )
         for part, pairs in (("test", testing), ("train", _match(train / "syn", train / "gt", flat=True)))
         for image, labels in pairs
     ]
@@ -210,9 +215,10 @@ def _by_stem(folder: Path, *, flat: bool = False) -> dict[str, Path]:
         paths = sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in (".tif", ".tiff", ".png"))
     found: dict[str, Path] = {}
     for path in paths:
-        if path.stem in found:
-            raise InputError(f"{path} and {found[path.stem].name} have one name: keep one of them")
-        found[path.stem] = path
+        stem = stem_of(path)
+        if stem in found:
+            raise InputError(f"{path} and {found[stem].name} have one name: keep one of them")
+        found[stem] = path
     return found
 
 
@@ -229,7 +235,7 @@ def _partner(folder: Path, image: Path) -> Path | None:
 
 
 def _sample(files: Files, group: str, spacing: Spacing | None, name: str | None = None) -> Sample:
-    name = name or files.image.stem
+    name = name or stem_of(files.image)
     return Sample(name=name, group=group, load=partial(_load, files, name, group, spacing))
 
 

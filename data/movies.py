@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.data import io
-from zoo.data.io import Spacing
+from zoo.data.io import Spacing, stem_of
 from zoo.data.normalise import percentiles
 from zoo.data.resample import nearest, resample
 from zoo.data.slices import natural
@@ -95,7 +95,7 @@ def find_movies(folder: Path) -> list[MovieFiles]:
     for path in sorted(folder.glob("[!.]*"), key=natural):
         if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
             continue
-        name = path.stem.removesuffix(".ome")
+        name = stem_of(path)
         if name in found:
             raise InputError(f"{path} and {found[name].name} have one name: keep one of them")
         found[name] = path

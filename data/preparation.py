@@ -134,6 +134,8 @@ def prepare(
     if min(settings.size) < 2:
         raise InputError(f"size {_times(settings.size)} is too small: give 2 voxels or more on each axis")
     found = movies.find_movies(folder)
+    for movie in found:
+        _check_name(movie.name)
     _check_place(out, folder, overwrite)
     with atomic_folder(out) as part:
         tally = _write_movies(follow(found), part, settings)
@@ -303,6 +305,13 @@ def _remarks(tally: _Tally, settings: Settings, split: dict[str, str]) -> Iterat
         )
     if "test" not in split.values():
         yield f"fewer than 3 {settings.split}s: none is kept for the test"
+
+
+def _check_name(name: str) -> None:
+    try:
+        name.encode("utf-8")  # as the list of parts holds it
+    except UnicodeEncodeError:
+        raise InputError(f"the name of the movie {name!r} is no UTF-8: rename it and its mask") from None
 
 
 def _check_place(out: Path, folder: Path, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ CLASSIC_BYTES = 2**32 - 2**25
 
 NAMES = "backslashreplace"  # how texts hold names of files that are no UTF-8, as Linux lets them be
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ERRNO = re.compile(r"errno = (\d+)")
 _IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
 _OME_TYPES = {"int8", "int16", "int32", "uint32", "float64"}
 _MICROMETRE_PER_CENTIMETRE = 1e4
@@ -116,10 +118,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _full_disk_told(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in DISK_FULL:
+    except (OSError, RuntimeError) as error:  # the second by h5py, which tells the number in its text only
+        number = error.errno if isinstance(error, OSError) else int((_ERRNO.findall(str(error)) or [0])[0])
+        if number in DISK_FULL:
             raise InputError(
-                f"{path} cannot be written ({error.strerror}): free some space or choose another disk"
+                f"{path} cannot be written ({os.strerror(number)}): free some space or choose another disk"
             ) from error
         raise
 

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,8 @@ def _halve(source: Path, target: Path) -> None:
         opened = h5py.File(source)
     except OSError as fault:
         raise InputError(f"weights {source} cannot be read, as they are damaged: {fault}") from None
-    with opened as old, h5py.File(target, "w") as new:
+    content = BytesIO()  # on a full disk HDF5 itself ends in a crash
+    with opened as old, h5py.File(content, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):
@@ -113,3 +115,4 @@ def _halve(source: Path, target: Path) -> None:
 
         old.visititems(copy)
         new.attrs.update(old.attrs)
+    target.write_bytes(content.getbuffer())

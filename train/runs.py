@@ -21,7 +21,7 @@ from zoo.data.datasets import Volume
 from zoo.data.hdf5 import check_arrays
 from zoo.data.sizes import describe_sizes
 from zoo.data.write import atomic, atomic_folder
-from zoo.defaults import PRETRAINED
+from zoo.defaults import PRETRAINED, RECORD
 from zoo.entry import Entry
 from zoo.errors import InputError
 from zoo.provenance import versions
@@ -164,6 +164,11 @@ class Run:
             writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
 
 
+# what a run folder holds, also of an ensemble and packed; what is hidden was never finished
+_NAMES = "*.weights.h5 learning_curve.png tensorboard member* README.md .*"
+OWN = (SETTINGS, HISTORY, THRESHOLD, RECORD, *_NAMES.split())
+
+
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
@@ -187,6 +192,10 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
         if not run_like and (not path.is_dir() or any(path.iterdir())):
             raise InputError(
                 f"{path} is not a run folder (no {SETTINGS}), so it is not removed: choose another --out"
+            )
+        if others := sorted(held.name for held in path.iterdir() if not any(map(held.match, OWN))):
+            raise InputError(
+                f"{path} holds {', '.join(others[:5])} too, so it is not removed: move that away"
             )
     with atomic_folder(path) as part:  # a folder without settings could neither go on nor begin anew
         (part / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
@@ -245,10 +254,11 @@ def describe(
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
-    """Return a hash of the names, images and truths of volumes, in their order."""
+    """Return a hash of the names, voxel sizes, images and truths of volumes, in their order."""
     total = hashlib.sha256()
     for volume in volumes:
-        total.update(volume.name.encode())
+        total.update(volume.name.encode("utf-8", "surrogateescape"))
+        total.update(f"{[float(edge) for edge in volume.spacing]}".encode())
         for array in (volume.image, volume.labels, volume.mask, volume.markers):
             total.update(f"{array.shape}{array.dtype}".encode())
             total.update(array.tobytes())

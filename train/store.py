@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -23,10 +24,13 @@ def save(path: Path, groups: Mapping[str, Sequence[np.ndarray]]) -> None:
     groups
         Name to arrays; their order is kept.
     """
-    with atomic(path) as part, h5py.File(part, "w") as file:
+    content = BytesIO()  # on a full disk HDF5 itself ends in a crash
+    with h5py.File(content, "w") as file:
         for name, arrays in groups.items():
             for index, array in enumerate(arrays):
                 file.create_dataset(f"{name}/{index:04d}", data=array)
+    with atomic(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
 def load(path: Path, name: str, like: Sequence[np.ndarray]) -> list[np.ndarray]:

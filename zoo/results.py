@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data import io
 from zoo.data.io import Stack
 from zoo.data.write import smallest_unsigned, write_labels
 from zoo.evaluate.criteria import Nucleus, measure, per_frame, plot_over_time, write_criteria, write_frames
@@ -42,7 +43,7 @@ _COUNTED = ("volume_um3", "mean_probability", "centre_probability", "sphericity"
 def stem_of(path: Path) -> str:
     """Return the name that an image's results carry: a file's without its suffixes, a folder's whole."""
     path = Path(abspath(path))  # "." has no name; a link is called as it is, not as what it leads to
-    return path.name if path.is_dir() else path.stem.removesuffix(".ome")
+    return path.name if path.is_dir() else io.stem_of(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,15 @@ def test_pairs_know_their_voxel_size_and_group(tmp_path):
     assert find(tmp_path, (1, 1, 1)).samples[0].load().spacing == (1, 1, 1)
 
 
+def test_pairs_of_ome_tiffs_keep_the_time_points_of_an_animal_together(tmp_path):
+    for name in ("mouse_1_t000", "mouse_1_t001", "mouse_2_t000"):
+        write_image(tmp_path / "images" / f"{name}.OME.tif", image(), UM)
+        write_labels(tmp_path / "labels" / f"{name}.tif", labels(), UM)
+    dataset = find(tmp_path)
+    assert names(dataset.samples) == ["mouse_1_t000", "mouse_1_t001", "mouse_2_t000"]
+    assert dataset.groups == ("mouse_1", "mouse_2")
+
+
 def test_pairs_of_npy(tmp_path):
     for folder, array in (("images", image()), ("labels", labels())):
         (tmp_path / folder).mkdir()

@@ -1,5 +1,7 @@
 """What a preparation leaves out, warns of or refuses, and that nothing is lost by it."""
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -199,3 +201,12 @@ def test_an_interruption_leaves_all_as_it_was(tmp_path, folder, monkeypatch, the
     assert calls
     assert files(tmp_path) == before
     assert {p.name for p in tmp_path.iterdir()} == ({"movies", "data"} if there else {"movies"})
+
+
+def test_a_movie_whose_name_is_no_text_is_refused_before_any_work(tmp_path, folder):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        write_movie(folder, name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    refused(folder, tmp_path / "data", r"is no UTF-8: rename it and its mask")

@@ -93,6 +93,15 @@ def test_atomic_disk_full_is_one_line(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_atomic_disk_full_as_hdf5_tells_it(number, tmp_path):
+    with pytest.raises(InputError, match="free some space"), atomic(tmp_path / "a.h5"):
+        raise RuntimeError(f"Can't decrement id ref count (file write failed, errno = {number}, error ...)")
+    with pytest.raises(RuntimeError, match="other"), atomic(tmp_path / "a.h5"):
+        raise RuntimeError("other")
+    assert os.listdir(tmp_path) == []
+
+
 def test_atomic_other_errors_of_the_block_stay_themselves(tmp_path):
     with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.txt"):
         (tmp_path / "missing").read_text()

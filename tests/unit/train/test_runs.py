@@ -66,6 +66,22 @@ def test_a_run_that_exists_is_not_mixed_with_another(run):
     assert open_run(run.path).settings["seed"] == 6
 
 
+def test_what_else_lies_in_a_run_is_never_removed(run):
+    for name in (
+        "best.weights.h5",
+        "last-0003.weights.h5",
+        "learning_curve.png",
+        "provenance.json",
+        ".1a2b.csv",
+    ):
+        (run.path / name).touch()
+    (run.path / "data" / "images").mkdir(parents=True)
+    (run.path / "mine.toml").write_text("epochs = 3")
+    with pytest.raises(InputError, match=r"holds data, mine\.toml too, so it is not removed: move that away"):
+        create(run.path, settings(), overwrite=True)
+    assert (run.path / "best.weights.h5").exists()
+
+
 def test_what_is_no_run_is_never_removed(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("dear")
@@ -154,12 +170,14 @@ def test_settings_are_plain_values():
     assert described["recipe"]["lr"] == 0.3
 
 
-def test_a_fingerprint_is_of_names_images_and_truths():
+def test_a_fingerprint_is_of_names_voxel_sizes_images_and_truths():
     truth = np.arange(24).reshape(2, 3, 4)
     same = fingerprint([volume(), volume("b")])
     assert same == fingerprint([volume(), volume("b")])
     others = [
         [volume("b"), volume()],
+        [replace(volume(), spacing=(20.0, 1.0, 1.0)), volume("b")],
+        [volume(name="caf\udce9"), volume("b")],  # no UTF-8
         [volume()],
         [volume(), volume("c")],
         [volume(image=truth * 3.0), volume("b")],
