@@ -25,7 +25,7 @@ from zoo.recipe_detector import LEVELS, DetectorRecipe
 from zoo.train import store
 from zoo.train.curves import plot_history
 from zoo.train.progress import Bar
-from zoo.train.runs import Row, Run
+from zoo.train.runs import Row, Run, alone
 from zoo.train.schedule import cosine, is_best
 from zoo.train.slices import Batch, SliceBatches, Slices, prepare_slices
 
@@ -183,16 +183,29 @@ def fit(
     assert isinstance(recipe, DetectorRecipe), f"{run.path} is not a detector's run"
     trainer = trainer or Trainer(recipe, run.settings["precision"], devices)
     trainer.reset(seed)
-    run.clear()
     batches = SliceBatches([prepare_slices(v, recipe) for v in train], recipe, seed)
     checks = [prepare_slices(v, recipe) for v in validation]
+    with alone(run.path):
+        return _fit(run, recipe, trainer, batches, checks, console or Console(quiet=True), init)
+
+
+def _fit(
+    run: Run,
+    recipe: DetectorRecipe,
+    trainer: Trainer,
+    batches: SliceBatches,
+    checks: Sequence[Slices],
+    console: Console,
+    init: Path | None,
+) -> list[Row]:
+    run.clear()
     done = run.checkpoint()
     if done:
         _restore(trainer, done[1])
     elif init:
         _begin_with(trainer.model, init)
     history = run.history()
-    with Bar(console or Console(quiet=True), recipe.epochs, recipe.steps, len(history)) as bar:
+    with Bar(console, recipe.epochs, recipe.steps, len(history)) as bar:
         for epoch in range(len(history), recipe.epochs):
             # Model Garden draws anchors and regions from TensorFlow's global state: begun anew each epoch, a
             # resumed run draws what the uninterrupted one drew

@@ -22,7 +22,7 @@ from zoo.train.calibrate import calibrate
 from zoo.train.curves import plot_history
 from zoo.train.losses import LOSSES, ForegroundIoU
 from zoo.train.progress import Bar
-from zoo.train.runs import THRESHOLD, Row, Run
+from zoo.train.runs import THRESHOLD, Row, Run, alone
 from zoo.train.schedule import is_best, learning_rate, should_stop
 
 
@@ -88,7 +88,8 @@ def fit(
     try:
         with _shared_by(devices):
             model = _compile(build(entry, recipe), recipe)
-        return _fit(run, model, examples, checks, console or Console(quiet=True))
+        with alone(run.path):
+            return _fit(run, model, examples, checks, console or Console(quiet=True))
     finally:
         keras.config.set_dtype_policy("float32")
 

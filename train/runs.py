@@ -9,9 +9,12 @@ foreground from background and was validated.
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +172,29 @@ _NAMES = "*.weights.h5 learning_curve.png tensorboard member* README.md .*"
 OWN = (SETTINGS, HISTORY, THRESHOLD, RECORD, *_NAMES.split())
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder, as each removes what another is about to write.
+
+    Raises
+    ------
+    InputError
+        Where another command trains there.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise InputError(f"another command trains in {path}: wait until it is done, or stop it") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
@@ -197,7 +223,8 @@ def create(path: Path, settings: dict[str, Any], *, overwrite: bool) -> Run:
             raise InputError(
                 f"{path} holds {', '.join(others[:5])} too, so it is not removed: move that away"
             )
-    with atomic_folder(path) as part:  # a folder without settings could neither go on nor begin anew
+    with alone(path) if path.is_dir() else nullcontext(), atomic_folder(path) as part:
+        # at once: a folder without settings could neither go on nor begin anew
         (part / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
     return Run(path, settings)
 

@@ -8,7 +8,7 @@ import pytest
 from zoo import registry
 from zoo.data.datasets import Volume
 from zoo.errors import InputError
-from zoo.train.runs import COLUMNS, create, describe, fingerprint, open_run
+from zoo.train.runs import COLUMNS, alone, create, describe, fingerprint, open_run
 
 ENTRY = registry.get("qcanet_nsn")
 RECIPE = replace(ENTRY.recipes["paper"], epochs=7, lr=0.3)
@@ -80,6 +80,18 @@ def test_what_else_lies_in_a_run_is_never_removed(run):
     with pytest.raises(InputError, match=r"holds data, mine\.toml too, so it is not removed: move that away"):
         create(run.path, settings(), overwrite=True)
     assert (run.path / "best.weights.h5").exists()
+
+
+def test_a_run_that_is_trained_is_let_alone(run):
+    with alone(run.path):
+        with pytest.raises(InputError, match=r"trains in .*: wait until it is done"), alone(run.path):
+            pass
+        with pytest.raises(InputError, match="another command trains in"):
+            create(run.path, settings(), overwrite=True)
+        assert [path.name for path in run.path.iterdir()] == ["run.json"]
+    create(run.path, settings(), overwrite=True)
+    with alone(run.path):
+        pass
 
 
 def test_what_is_no_run_is_never_removed(tmp_path):
