@@ -133,9 +133,8 @@ class WholeVolumes(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         example = self.examples[index]
-        # one shape for all: a framework that compiles for each shape does so once
-        least = [max(e.image.shape[axis] for e in self.examples) for axis in range(3)]
-        shape = [-(-n // self.multiple) * self.multiple for n in least]
+        # no more, though a framework may compile for each shape: what is mirrored counts in the scores
+        shape = [-(-n // self.multiple) * self.multiple for n in example.image.shape]
         return _stack([(pad_to(example.image, shape)[0], pad_to(example.target, shape)[0])])
 
 

@@ -156,13 +156,14 @@ def test_augmentation_is_that_of_the_recipe():
 # WholeVolumes
 
 
-def test_validation_volumes_are_uncut_and_of_one_shape():
+def test_validation_volumes_are_uncut_and_mirrored_no_further_than_needed():
     examples = [numbered(0, (6, 9, 10)), numbered(1, (5, 12, 7))]
     whole = WholeVolumes(examples, multiple=4)
     assert len(whole) == 2
-    for index, inside in enumerate([np.s_[1:7, 1:10, 1:11], np.s_[1:6, 0:12, 2:9]]):
+    places = [(12, np.s_[1:7, 1:10, 1:11]), (8, np.s_[1:6, 0:12, 0:7])]
+    for index, (columns, inside) in enumerate(places):
         image, target = whole[index]
-        assert image.shape == target.shape == (1, 8, 12, 12, 1)
+        assert image.shape == target.shape == (1, 8, 12, columns, 1)
         assert image.dtype == target.dtype == np.float32
         np.testing.assert_array_equal(image[0][inside][..., 0], examples[index].image)
         np.testing.assert_array_equal(target, image % 2 == 0)
