@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -266,9 +266,15 @@ def _cluster(
 
 def _divide(labels: Ints, detections: Detections) -> Ints:
     """Divide clusters into what hangs together by masks that share voxels; numbered from 0."""
-    groups = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
-    pairs = [pair for group in groups for pair in combinations(group.tolist(), 2)]
-    touching = [(i, j) for i, j in pairs if count_shared(detections, i, detections, j)]
+    shapes = np.array([mask.shape for mask in detections.masks], np.intp)
+    ends = detections.starts + shapes.reshape(detections.starts.shape)
+    touching: list[tuple[int, int]] = []
+    for group in np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1]):
+        near = np.ones((len(group), len(group)), bool)  # whose boxes overlap
+        for start, end in zip(detections.starts[group].T, ends[group].T, strict=True):
+            near &= (start[:, np.newaxis] < end) & (start < end[:, np.newaxis])
+        pairs = group[np.argwhere(np.triu(near, 1))].tolist()
+        touching += [(i, j) for i, j in pairs if count_shared(detections, i, detections, j)]
     rows, columns = np.array(touching, np.intp).reshape(-1, 2).T
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(labels),) * 2)
     return connected_components(graph, directed=False)[1].astype(np.intp)
