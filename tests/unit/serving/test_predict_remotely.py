@@ -102,7 +102,7 @@ def test_a_server_that_gives_up_in_the_middle_is_gone_on_with_later(home, tmp_pa
         result = zoo(tmp_path, f"{predict} --server {address} --resume")
     assert "1 of 2 images were done before" in result.stderr
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").glob("*.tif")} == whole
-    report = (tmp_path / "out" / "report.html").read_text()
+    report = (tmp_path / "out" / "report_2.html").read_text()
     assert f"version 1 at {address}, weights " in report
 
 
