@@ -349,6 +349,11 @@ def _is_folder(path: Path) -> bool:
 
 
 def _images_in(folder: Path) -> list[Path]:
+    if folder.suffix.lower() == ".zarr":
+        raise InputError(
+            f"{folder} is an OME-Zarr, which 'zoo predict' reads where --out is one too (NAME.ome.zarr): for "
+            f"all else make it a TIFF by 'zoo convert {folder} NAME.tif'"
+        )
     try:
         names = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
     except OSError as error:

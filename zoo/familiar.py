@@ -118,7 +118,7 @@ def left_out(min_volume: float) -> str:
     """Say that some objects were too small; the same for all images, which is told but once."""
     shown = f"{float(f'{min_volume:.3g}'):,g}"
     return (
-        f"objects of less than {shown} um3, a ball {across(min_volume):.2g} um across, "
+        f"objects of less than {shown} um3, a ball {across(min_volume):.3g} um across, "
         "were left out: --min-volume sets another least"
     )
 

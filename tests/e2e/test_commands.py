@@ -135,7 +135,7 @@ def test_one_bad_image_does_not_stop_the_others(home, tmp_path):
     told = zoo(home, f"predict classical {images} --out {tmp_path}/some", code=2).stderr
     bad.unlink()
     assert told.splitlines()[-1].startswith("Error: bad.tif is not a TIFF")
-    assert "(2 other images done)" in told
+    assert "(2 other images done; --resume leaves them out)" in told
     (failed,) = json.loads((tmp_path / "some" / "provenance.json").read_text())["failed"]
     assert failed.startswith("bad.tif is not a TIFF")
     assert files(tmp_path / "some") == [

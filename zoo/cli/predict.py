@@ -268,9 +268,8 @@ def _predict(
         made.finish(place, files if old is None else add_earlier(old, made, place, files))
         console.print(f"labels, measurements and {report.name} are in {out}")
     if faults:
-        raise InputError(
-            "; ".join(faults.values()) + (f" ({len(paths) - len(faults)} other images done)" if first else "")
-        )
+        done = f" ({len(paths) - len(faults)} other images done; --resume leaves them out)" if first else ""
+        raise InputError("; ".join(faults.values()) + done)
 
 
 def _next(report: Path) -> Path:

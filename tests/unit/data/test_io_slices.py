@@ -204,3 +204,10 @@ def test_what_is_refused_of_stacks_is_refused_of_flat_files(tmp_path, voxels):
     refused(tmp_path / "i.npy", "2 dimensions", flat=True)
     write_slices(tmp_path / "s", voxels[0, :1])
     refused(tmp_path / "s", "only slice", flat=True)
+
+
+def test_an_omezarr_is_told_where_it_is_read(tmp_path):
+    (tmp_path / "volume.ome.zarr").mkdir()
+    refused(tmp_path / "volume.ome.zarr", "is an OME-Zarr", "zoo convert")
+    with pytest.raises(InputError, match="where --out is one too"):
+        list_images([tmp_path / "volume.ome.zarr"])

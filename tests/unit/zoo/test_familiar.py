@@ -61,4 +61,4 @@ def test_debris_does_not_hide_large_nuclei():
 
 def test_what_was_too_small_is_told_in_um():
     assert "less than 382 um3, a ball 9 um across," in left_out(np.pi / 6 * 9**3)
-    assert "less than 1,000 um3, a ball 12 um across," in left_out(1000.0)
+    assert "less than 1,000 um3, a ball 12.4 um across," in left_out(1000.0)
