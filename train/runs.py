@@ -9,7 +9,6 @@ foreground from background and was validated.
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 from zoo import registry
 from zoo.data.datasets import Volume
 from zoo.data.hdf5 import check_arrays
+from zoo.data.lock import lock
 from zoo.data.sizes import describe_sizes
 from zoo.data.write import atomic, atomic_folder
 from zoo.defaults import PRETRAINED, RECORD
@@ -183,13 +183,7 @@ def alone(path: Path) -> Iterator[None]:
     """
     folder = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(folder)
-        raise InputError(f"another command trains in {path}: wait until it is done, or stop it") from None
-    except OSError:
-        pass  # a file system without locks
-    try:
+        lock(folder, f"another command trains in {path}: wait until it is done, or stop it")
         yield
     finally:
         os.close(folder)

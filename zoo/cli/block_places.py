@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from zoo.blocks.run import REPLACED, image_of
 from zoo.blocks.store import PLAN
 from zoo.cli.block_options import Blocks
 from zoo.cli.options import check_writable
+from zoo.data.lock import lock
 from zoo.data.ngff import read_attributes
 from zoo.errors import InputError
 
@@ -118,12 +118,7 @@ def locked(home: Path, share: bool) -> Iterator[None]:
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / LOCK).open("a") as held:
-        try:
-            fcntl.flock(held, (fcntl.LOCK_SH if share else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another command works in {home}: wait until it is done") from None
-        except OSError:
-            pass  # a file system without locks
+        lock(held.fileno(), f"another command works in {home}: wait until it is done", share)
         yield
 
 
